@@ -1,0 +1,5 @@
+"""`python -m meterbook` is `meterbook`."""
+
+from meterbook.cli import main
+
+main()

@@ -1,0 +1,140 @@
+"""
+The composition root: database, doors, routes and jobs become one ASGI application.
+
+Packets do not pay for the framework: `/meter` and `/readings` are looked at before Litestar.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, nullcontext
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from litestar import Litestar
+from litestar.config.csrf import CSRFConfig
+from litestar.contrib.jinja import JinjaTemplateEngine
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.static_files import create_static_files_router
+from litestar.template import TemplateConfig
+
+from meterbook import __version__, access
+from meterbook.api import health
+from meterbook.api.errors import respond_with_problem
+from meterbook.domain.local_days import time_zone
+from meterbook.intake.group_commit import GroupCommit
+from meterbook.intake.packet_fields import PacketLimits
+from meterbook.intake.packets import PacketDoor
+from meterbook.intake.readings import ReadingsDoor
+from meterbook.intake.recorder import Answer, Arrival, PacketRecorder
+from meterbook.intake.senders import Senders, networks
+from meterbook.jobs.scheduler import Scheduler
+from meterbook.registry.personal_data import personal_data
+from meterbook.settings import Settings, load_settings
+from meterbook.storage.database import Database
+from meterbook.web import consumption, profile, sign_in
+
+ASGIApplication = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
+_WEB = Path(__file__).parent / "web"
+ROUTES = [
+    health.live,
+    health.ready,
+    health.metrics,
+    profile.landing_page,
+    profile.profile_page,
+    profile.meter_page,
+    consumption.consumption_page,
+    sign_in.sign_in_page,
+    sign_in.sign_in,
+    sign_in.sign_out,
+]
+
+
+class _Meterbook:
+    """What one server process holds, opened and closed with it."""
+
+    def __init__(self, settings: Settings) -> None:
+        time_zone(settings.timezone)
+        self.settings = settings
+        self.database = Database(settings.database_url)
+        self.personal = personal_data(data_dir=settings.data_dir, secret_key=settings.secret_key)
+        self.recorder = PacketRecorder(self.database, default_zone=settings.timezone)
+        self.commits: GroupCommit[Arrival, Answer] = GroupCommit(
+            self.recorder.record, queue_max=settings.queue_readings_max
+        )
+        senders = Senders(networks(settings.trusted_networks))
+        limits = PacketLimits(Decimal(str(settings.reading_kwh_max)))
+        self.doors: dict[str, ASGIApplication] = {
+            "/meter": PacketDoor(self.commits, senders=senders, limits=limits),
+            "/readings": ReadingsDoor(
+                self.recorder,
+                senders=senders,
+                limits=limits,
+                upload_bytes_max=settings.upload_bytes_max,
+            ),
+        }
+
+    @asynccontextmanager
+    async def running(self, _app: Litestar) -> AsyncIterator[None]:
+        self.database.require_durable()
+        scheduler = Scheduler(
+            self.database,
+            data_dir=self.settings.data_dir,
+            close_delay_s=self.settings.close_delay_minutes * 60,
+            recovery_days_kept=self.settings.recovery_days_kept,
+        )
+        with scheduler if self.settings.role != "web" else nullcontext():
+            yield
+            await self.commits.close()
+        self.database.close()
+
+
+def create_app(settings: Settings | None = None) -> ASGIApplication:
+    """
+    Return the whole server as one ASGI application.
+
+    :raises SettingsError: if a setting is wrong.
+    :raises DatabaseUrlError: if the database URL is.
+    """
+    running = _Meterbook(settings or load_settings())
+    litestar = _litestar(running)
+
+    async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        door = running.doors.get(scope["path"]) if scope["type"] == "http" else None
+        if door is not None:
+            await door(scope, receive, send)
+        else:
+            await litestar(scope, receive, send)  # type: ignore[arg-type]
+
+    return application
+
+
+def _litestar(running: _Meterbook) -> Litestar:
+    settings = running.settings
+    app = Litestar(
+        route_handlers=[
+            *ROUTES,
+            create_static_files_router("/static", [_WEB / "static"], name="static"),
+        ],
+        dependencies={
+            "now": Provide(access.provide_now, sync_to_thread=False),
+            "caller": Provide(access.provide_caller, sync_to_thread=True),
+        },
+        exception_handlers={Exception: respond_with_problem},
+        csrf_config=CSRFConfig(
+            secret=running.personal.derived_secret("csrf"), cookie_httponly=True
+        ),
+        template_config=TemplateConfig(directory=_WEB / "templates", engine=JinjaTemplateEngine),
+        openapi_config=OpenAPIConfig(title="Meterbook", version=__version__, path="/schema"),
+        lifespan=[running.running],
+        logging_config=None,
+        compression_config=None,
+    )
+    app.state.book = access.Book(
+        database=running.database,
+        personal=running.personal,
+        default_zone=settings.timezone,
+        token_valid_s=settings.token_days * 86_400 or None,
+        session_idle_s=settings.session_idle_minutes * 60,
+    )
+    return app

@@ -1,0 +1,40 @@
+"""`meterbook account`: accounts by hand; the only way to make the first admin."""
+
+import sys
+import time
+
+import click
+
+from meterbook.cli.opened import opened_database, settings_with
+from meterbook.registry.accounts import Role, add_account
+from meterbook.registry.passwords import password_hash
+
+
+@click.group()
+def account() -> None:
+    """Accounts."""
+
+
+@account.command("create")
+@click.argument("name")
+@click.option("--email", required=True)
+@click.option(
+    "--role", default="household", show_default=True, type=click.Choice([r.value for r in Role])
+)
+def create(name: str, email: str, role: str) -> None:
+    """Make an account; asks for its password, or reads it from a pipe."""
+    if sys.stdin.isatty():
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    stored = password_hash(password)
+    with opened_database(settings_with()) as database, database.writing() as connection:
+        made = add_account(
+            connection,
+            username=name,
+            email=email,
+            password_hash=stored,
+            role=Role(role),
+            now=int(time.time()),
+        )
+    click.echo(f"account {made.username} made, role {made.role.value}, id {made.id}")

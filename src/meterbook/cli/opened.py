@@ -1,0 +1,36 @@
+"""What every command that touches the books opens: the settings in force and the database."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from meterbook.settings import Settings, load_settings
+from meterbook.storage.database import Database
+from meterbook.storage.migrate import migrate
+
+
+def settings_with(*, data_dir: Path | None = None, database: str | None = None) -> Settings:
+    """
+    Return the settings in force, with what the command line says on top.
+
+    :raises SettingsError: if one is wrong.
+    """
+    settings = load_settings()
+    if data_dir is not None:
+        settings = msgspec.structs.replace(settings, data_dir=data_dir)
+    if database is not None:
+        settings = msgspec.structs.replace(settings, database=database)
+    return settings
+
+
+@contextmanager
+def opened_database(settings: Settings) -> Iterator[Database]:
+    """Give the database with the newest schema, and close it."""
+    database = Database(settings.database_url)
+    try:
+        migrate(database)
+        yield database
+    finally:
+        database.close()

@@ -1,0 +1,53 @@
+"""`meterbook serve`: the server."""
+
+import os
+from pathlib import Path
+
+import click
+from granian.constants import Interfaces, Loops
+from granian.log import LogLevels
+from granian.server import Server
+
+from meterbook.cli.opened import opened_database, settings_with
+from meterbook.settings import Settings
+
+DRAIN_S = 10  # how long requests in flight may take after SIGTERM
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--database", help="Database URL; default: SQLite in the data directory.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64))
+@click.option("--role", default="all", show_default=True, type=click.Choice(["all", "web", "jobs"]))
+def serve(
+    host: str, port: int, data_dir: Path | None, database: str | None, workers: int, role: str
+) -> None:
+    """Serve pages, the API and the doors for readings; close days by itself."""
+    settings = settings_with(data_dir=data_dir, database=database)
+    run_server(settings, host=host, port=port, workers=workers, role=role)
+
+
+def run_server(settings: Settings, *, host: str, port: int, workers: int, role: str) -> None:
+    """Bring the schema up to date and serve until told to stop."""
+    with opened_database(settings) as opened:
+        opened.require_durable()
+    # The workers are processes of their own and read their settings again.
+    os.environ["METERBOOK_DATA_DIR"] = str(settings.data_dir.absolute())
+    if settings.database:
+        os.environ["METERBOOK_DATABASE"] = settings.database
+    os.environ["METERBOOK_ROLE"] = role
+    Server(
+        target="meterbook.app:create_app",
+        factory=True,
+        address=host,
+        port=port,
+        interface=Interfaces.ASGI,
+        loop=Loops.uvloop,
+        workers=workers,
+        websockets=False,
+        log_level=LogLevels.warning,
+        workers_kill_timeout=DRAIN_S,
+        respawn_failed_workers=True,
+    ).serve()

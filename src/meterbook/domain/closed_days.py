@@ -1,0 +1,181 @@
+"""
+Closed days: columns of readings folded into one row per channel and local day.
+
+The number of intervals says how long each is: 48 half-hours, 96 quarters, or 1 where only the
+day's total is known. So a row explains itself, whatever its channel's interval is today.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from meterbook.domain.readings import Quality
+
+IntColumn = npt.NDArray[np.int64]
+
+
+class ClosedDay(msgspec.Struct, frozen=True, gc=False):
+    """The readings of one channel on one local day."""
+
+    channel_id: int
+    day: int
+    """Days since 1970-01-01."""
+    energy: int
+    """Sum of the intervals that are known, Wh (or thousandths of the channel's unit)."""
+    intervals: list[int | None]
+    """One amount per interval in order of time; None is missing."""
+    missing: int
+    """How many intervals are missing."""
+    quality: Quality
+    """Of all intervals; MIXED if they differ."""
+    qualities: bytes | None = None
+    """One byte per interval, only where they differ."""
+
+    def quality_of(self, index: int) -> Quality:
+        """Return the quality of one interval."""
+        return self.quality if self.qualities is None else Quality(self.qualities[index])
+
+
+class DayColumns(msgspec.Struct, frozen=True):
+    """Readings as columns of equal length; at most one per channel, day and slot."""
+
+    channel_id: IntColumn
+    day: IntColumn
+    slot: IntColumn
+    """Index of the interval in its local day."""
+    amount: IntColumn
+    quality: IntColumn
+    slots_in_day: IntColumn
+    """How many intervals that local day has."""
+
+
+def fold(columns: DayColumns) -> list[ClosedDay]:
+    """Return one row per channel and day, by day and channel; no reading, no row."""
+    if not len(columns.channel_id):
+        return []
+    keys = np.stack([columns.day, columns.channel_id])
+    order = np.lexsort((columns.channel_id, columns.day))
+    begins = np.flatnonzero(np.any(np.diff(keys[:, order], prepend=-1) != 0, axis=0))
+    row_of = np.empty(len(order), dtype=np.int64)
+    row_of[order] = np.repeat(np.arange(len(begins)), np.diff(begins, append=len(order)))
+    heads = order[begins]
+    slots = columns.slots_in_day[heads]
+    shape = (len(begins), int(slots.max()))
+    amounts = np.zeros(shape, dtype=np.int64)
+    present = np.zeros(shape, dtype=bool)
+    amounts[row_of, columns.slot] = columns.amount
+    present[row_of, columns.slot] = True
+    qualities = np.full(shape, int(Quality.RAW), dtype=np.uint8)
+    qualities[row_of, columns.slot] = columns.quality
+    return _rows(columns.channel_id[heads], columns.day[heads], slots, amounts, present, qualities)
+
+
+def _rows(
+    channel_ids: IntColumn,
+    days: IntColumn,
+    slots: IntColumn,
+    amounts: npt.NDArray[np.int64],
+    present: npt.NDArray[np.bool_],
+    qualities: npt.NDArray[np.uint8],
+) -> list[ClosedDay]:
+    lowest = np.where(present, qualities, 255).min(axis=1).tolist()
+    highest = np.where(present, qualities, 0).max(axis=1).tolist()
+    energies = amounts.sum(axis=1).tolist()
+    counts = (slots - present.sum(axis=1)).tolist()
+    widths = slots.tolist()
+    # One gap pattern is shared by most meters (47 packets a day), so look for gaps row by row.
+    gaps: dict[int, list[int]] = {}
+    rows, columns = np.nonzero(~present & (np.arange(present.shape[1]) < slots[:, None]))
+    for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
+        gaps.setdefault(row, []).append(column)
+    closed = []
+    for row, (channel_id, day, intervals) in enumerate(
+        zip(channel_ids.tolist(), days.tolist(), amounts.tolist(), strict=True)
+    ):
+        width = widths[row]
+        if width != len(intervals):
+            del intervals[width:]
+        for gap in gaps.get(row, ()):
+            intervals[gap] = None
+        mixed = lowest[row] != highest[row]
+        closed.append(
+            ClosedDay(
+                channel_id,
+                day,
+                energies[row],
+                intervals,
+                counts[row],
+                Quality.MIXED if mixed else Quality(lowest[row]),
+                qualities[row, :width].tobytes() if mixed else None,
+            )
+        )
+    return closed
+
+
+def closed_day(
+    channel_id: int,
+    day: int,
+    *,
+    intervals: Sequence[int | None],
+    qualities: Sequence[Quality],
+) -> ClosedDay:
+    """Return the row of one channel and day, from its intervals and the quality of each."""
+    known = {q for q, amount in zip(qualities, intervals, strict=True) if amount is not None}
+    mixed = len(known) > 1
+    return ClosedDay(
+        channel_id,
+        day,
+        sum(amount for amount in intervals if amount is not None),
+        list(intervals),
+        sum(amount is None for amount in intervals),
+        Quality.MIXED if mixed else next(iter(known), Quality.RAW),
+        bytes(
+            Quality.RAW if amount is None else q
+            for q, amount in zip(qualities, intervals, strict=True)
+        )
+        if mixed
+        else None,
+    )
+
+
+class Merged(msgspec.Struct, frozen=True):
+    """What became of a closed day when later readings were laid over it."""
+
+    day: ClosedDay
+    superseded: list[tuple[int, int, Quality]]
+    """(interval index, amount, quality) of readings that no longer count."""
+    superseded_slots: int
+    """How many intervals the day has that those are of."""
+
+
+def merge(earlier: ClosedDay, later: ClosedDay) -> Merged:
+    """
+    Return the day with the later readings laid over the earlier ones.
+
+    Where the two have intervals of different length, the later ones count only if none is
+    missing: a known total never shrinks to the half hour that happened to come in.
+    """
+    if len(earlier.intervals) != len(later.intervals):
+        whole = later.missing == 0
+        loser = earlier if whole else later
+        return Merged(later if whole else earlier, _readings(loser), len(loser.intervals))
+    intervals = list(earlier.intervals)
+    qualities = [earlier.quality_of(i) for i in range(len(intervals))]
+    superseded = []
+    for index, amount, quality in _readings(later):
+        old = intervals[index]
+        if old is not None and (old, qualities[index]) != (amount, quality):
+            superseded.append((index, old, qualities[index]))
+        intervals[index], qualities[index] = amount, quality
+    merged = closed_day(earlier.channel_id, earlier.day, intervals=intervals, qualities=qualities)
+    return Merged(merged, superseded, len(intervals))
+
+
+def _readings(day: ClosedDay) -> list[tuple[int, int, Quality]]:
+    return [
+        (index, amount, day.quality_of(index))
+        for index, amount in enumerate(day.intervals)
+        if amount is not None
+    ]

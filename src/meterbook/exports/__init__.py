@@ -1,0 +1,1 @@
+"""What leaves Meterbook as a file."""

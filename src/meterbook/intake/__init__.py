@@ -1,0 +1,1 @@
+"""The doors: each turns foreign bytes into readings; group_commit puts them into the daybook."""

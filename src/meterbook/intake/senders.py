@@ -1,0 +1,109 @@
+"""
+Who may send: keys, trusted networks, and the brake on guessing keys.
+
+Behind a proxy on this machine every address is loopback: a request that carries a forwarding
+header is therefore never taken as coming from a trusted network.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Any
+
+REFUSALS_PER_MINUTE_MAX = 60  # a fleet with a wrong key notices; a guesser gets nowhere
+ADDRESSES_MAX = 10_000  # remembered at once; bounds the memory a flood of addresses takes
+_BEARER = re.compile(rb"\s*(?:bearer|token)\s+(\S{1,256})\s*", re.IGNORECASE)
+_FORWARDING = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip"})
+
+
+class KeyRequiredError(PermissionError):
+    """No key, and not from a trusted network."""
+
+
+class TrustedNetworksError(ValueError):
+    """Not a list of networks such as 127.0.0.0/8, ::1/128."""
+
+
+def networks(written: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """
+    Return the networks of a comma-separated setting.
+
+    :raises TrustedNetworksError: if one is not a network.
+    """
+    try:
+        return tuple(ip_network(part.strip()) for part in written.split(",") if part.strip())
+    except ValueError as error:
+        raise TrustedNetworksError(f"trusted_networks: {error}") from None
+
+
+def key_hash(key: str | bytes) -> str:
+    """Return what is stored of a key: its SHA-256 in hex. Keys are random, so no salt is needed."""
+    return hashlib.sha256(key.encode() if isinstance(key, str) else key).hexdigest()
+
+
+class Senders:
+    """Tells a sender's key from the request, and slows down those who guess."""
+
+    def __init__(self, trusted: Sequence[IPv4Network | IPv6Network]) -> None:
+        self._trusted = trusted
+        self._trusted_addresses: dict[str, bool] = {}
+        self._refusals: dict[str, int] = {}
+        self._minute = 0
+
+    def key_hash_of(self, scope: dict[str, Any]) -> str | None:
+        """
+        Return the hash of the key in the request; None if it needs none.
+
+        :raises KeyRequiredError: if it has no key and is not from a trusted network.
+        """
+        forwarded = False
+        for name, content in scope["headers"]:
+            if name == b"authorization":
+                match = _BEARER.fullmatch(content)
+                if not match:
+                    raise KeyRequiredError("Authorization must be 'Bearer' and the meter's key")
+                return key_hash(match[1])
+            forwarded = forwarded or name in _FORWARDING
+        if forwarded or not self._is_trusted((scope.get("client") or ("",))[0]):
+            raise KeyRequiredError("a key is required from this network")
+        return None
+
+    def refused(self, scope: dict[str, Any], *, now: float) -> None:
+        """Remember that this address showed a wrong key."""
+        self._start_minute(now)
+        address = (scope.get("client") or ("",))[0]
+        if address in self._refusals or len(self._refusals) < ADDRESSES_MAX:
+            self._refusals[address] = self._refusals.get(address, 0) + 1
+
+    def must_wait_s(self, scope: dict[str, Any], *, now: float) -> int:
+        """Return for how many seconds this address may not try again; 0 if it may."""
+        if not self._refusals:
+            return 0
+        self._start_minute(now)
+        count = self._refusals.get((scope.get("client") or ("",))[0], 0)
+        return 60 - int(now % 60) if count >= REFUSALS_PER_MINUTE_MAX else 0
+
+    def _start_minute(self, now: float) -> None:
+        minute = int(now // 60)
+        if minute != self._minute:
+            self._minute = minute
+            self._refusals.clear()
+
+    def _is_trusted(self, address: str) -> bool:
+        known = self._trusted_addresses.get(address)
+        if known is None:
+            if len(self._trusted_addresses) >= ADDRESSES_MAX:
+                self._trusted_addresses.clear()
+            known = _is_in(address, self._trusted)
+            self._trusted_addresses[address] = known
+        return known
+
+
+def _is_in(address: str, trusted: Iterable[IPv4Network | IPv6Network]) -> bool:
+    try:
+        place = ip_address(address)
+    except ValueError:
+        return False
+    mapped = getattr(place, "ipv4_mapped", None)
+    return any((mapped or place) in network for network in trusted)

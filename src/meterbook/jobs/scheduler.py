@@ -1,0 +1,112 @@
+"""
+The scheduler: runs the periodic jobs in threads of the server process.
+
+Every job asks for its lease first, so that one of many processes runs it; a job that fails is
+logged, counted and tried again at its next time.
+"""
+
+import os
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import sqlalchemy as sa
+import structlog
+from apscheduler.schedulers.background import BackgroundScheduler
+from prometheus_client import Counter
+
+from meterbook.jobs.close_days import close_ended_days
+from meterbook.jobs.leases import end_lease, take_lease
+from meterbook.jobs.recovery_files import write_recovery_files
+from meterbook.jobs.upkeep import copy_write_ahead_log, remove_dead_tokens
+from meterbook.storage.database import Database
+
+CLOSE_EVERY_S = 60
+RECOVERY_EVERY_S = 2 * 60 * 60  # the seed's promise: at most two hours of readings at risk
+UPKEEP_EVERY_S = 60 * 60
+COPY_LOG_EVERY_S = 1  # keeps SQLite's log short enough that a commit never copies much of it
+LEASE_S = 15 * 60
+
+JOB_RUNS = Counter("meterbook_job_runs_total", "Job runs by outcome.", ["job", "outcome"])
+_log = structlog.get_logger()
+
+
+class Scheduler:
+    """Runs the jobs from `__enter__` to `__exit__`; the recovery files once more at the end."""
+
+    def __init__(
+        self, database: Database, *, data_dir: Path, close_delay_s: int, recovery_days_kept: int
+    ) -> None:
+        self._database = database
+        self._data_dir = data_dir
+        self._close_delay_s = close_delay_s
+        self._recovery_days_kept = recovery_days_kept
+        self._holder = f"{os.getpid()}-{secrets.token_hex(8)}"
+        self._scheduler = BackgroundScheduler(
+            timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1}
+        )
+
+    def __enter__(self) -> Self:
+        """Start."""
+        add = self._scheduler.add_job
+        add(self._run, "interval", ["close-days", self._close_days], seconds=CLOSE_EVERY_S)
+        add(self._run, "interval", ["recovery", self._recovery], seconds=RECOVERY_EVERY_S)
+        add(self._run, "interval", ["upkeep", self._upkeep], seconds=UPKEEP_EVERY_S)
+        add(self._copy_log, "interval", seconds=COPY_LOG_EVERY_S)
+        self._scheduler.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop, let what runs finish, and write the recovery files."""
+        self._scheduler.shutdown(wait=True)
+        self._run("recovery", self._recovery)
+        with suppress(sa.exc.SQLAlchemyError), self._database.writing() as connection:
+            for job in ("close-days", "recovery", "upkeep"):
+                end_lease(connection, job=job, holder=self._holder)
+
+    def _run(self, job: str, work: Callable[[], None]) -> None:
+        try:
+            if self._is_ours(job):
+                work()
+                JOB_RUNS.labels(job, "done").inc()
+        except Exception as error:  # noqa: BLE001 a job that fails must not end the others
+            JOB_RUNS.labels(job, "failed").inc()
+            _log.error("job failed", job=job, error=f"{type(error).__name__}: {error}"[:500])
+
+    def _is_ours(self, job: str) -> bool:
+        with self._database.writing() as connection:
+            return take_lease(
+                connection, job=job, holder=self._holder, now=int(time.time()), valid_s=LEASE_S
+            )
+
+    def _close_days(self) -> None:
+        close_ended_days(
+            self._database,
+            now=int(time.time()),
+            delay_s=self._close_delay_s,
+            still_ours=lambda: self._is_ours("close-days"),
+        )
+
+    def _recovery(self) -> None:
+        write_recovery_files(
+            self._database,
+            data_dir=self._data_dir,
+            now=int(time.time()),
+            days_kept=self._recovery_days_kept,
+        )
+
+    def _upkeep(self) -> None:
+        remove_dead_tokens(self._database, now=int(time.time()))
+
+    def _copy_log(self) -> None:
+        with suppress(sa.exc.SQLAlchemyError):
+            copy_write_ahead_log(self._database)

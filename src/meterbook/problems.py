@@ -1,0 +1,65 @@
+"""Problem documents (RFC 9457): how every door and every route says what is wrong."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+PROBLEM_JSON = "application/problem+json"
+FieldErrors = Mapping[str, Sequence[str]]
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+TITLES = {
+    400: "Bad request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "Conflict",
+    413: "Request too large",
+    415: "Unsupported media type",
+    429: "Too many requests",
+    500: "Internal error",
+    503: "Cannot be stored now",
+}
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One problem document."""
+
+    status: int
+    title: str
+    detail: str = ""
+    errors: FieldErrors = {}
+    """Field name to the reasons it is wrong."""
+    type: str = "about:blank"
+
+
+def problem(status: int, detail: str = "", *, errors: FieldErrors | None = None) -> Problem:
+    """Return the document for a status, with the status's own title."""
+    return Problem(status, TITLES.get(status, "Error"), detail, errors or {})
+
+
+async def send_problem(
+    send: Send, document: Problem, *, headers: Mapping[bytes, bytes] | None = None
+) -> None:
+    """Answer a plain ASGI request with the document."""
+    kind = {b"content-type": PROBLEM_JSON.encode()}
+    await send_json(send, document.status, document, headers=kind | dict(headers or {}))
+
+
+async def send_json(
+    send: Send, status: int, answer: msgspec.Struct, *, headers: Mapping[bytes, bytes] | None = None
+) -> None:
+    """Answer a plain ASGI request with JSON."""
+    body = msgspec.json.encode(answer)
+    always = {b"content-type": b"application/json", b"content-length": b"%d" % len(body)}
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": list((always | dict(headers or {})).items()),
+        }
+    )
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,54 @@
+"""Where a meter's readings are, and who may see them."""
+
+import msgspec
+import sqlalchemy as sa
+
+from meterbook.storage.tables import channels, installations, meter_points
+
+
+class MeterPlace(msgspec.Struct, frozen=True):
+    """The meter point a meter is installed at now, with the channel of its consumption."""
+
+    meter_id: int
+    meter_point_id: int
+    channel_id: int
+    interval_s: int
+    zone: str
+    region: str | None
+    name: str | None
+    account_id: int | None
+    """The owner; None while nobody has claimed it."""
+
+
+def meter_place(connection: sa.Connection, *, meter_id: int) -> MeterPlace | None:
+    """Return where the meter is installed, or was last; None if it is not known."""
+    row = connection.execute(
+        sa.select(
+            installations.c.meter_id,
+            meter_points.c.id,
+            channels.c.id,
+            channels.c.interval_s,
+            channels.c.zone,
+            meter_points.c.region,
+            meter_points.c.name,
+            meter_points.c.account_id,
+        )
+        .join(meter_points, meter_points.c.id == installations.c.meter_point_id)
+        .join(channels, channels.c.id == installations.c.channel_id)
+        .where(installations.c.meter_id == meter_id)
+        .order_by(installations.c.installed_at.desc())
+        .limit(1)
+    ).first()
+    return None if row is None else MeterPlace(*row)
+
+
+def meters_of_account(connection: sa.Connection, *, account_id: int) -> list[int]:
+    """Return the numbers of the meters at the account's meter points."""
+    return list(
+        connection.scalars(
+            sa.select(installations.c.meter_id)
+            .join(meter_points, meter_points.c.id == installations.c.meter_point_id)
+            .where(meter_points.c.account_id == account_id)
+            .order_by(installations.c.meter_id)
+        )
+    )

@@ -1,0 +1,1 @@
+"""Who and what is metered: accounts, tokens, meter points, meters, channels."""

@@ -1,0 +1,87 @@
+"""Accounts: who signs in, and as what."""
+
+from enum import StrEnum
+
+import msgspec
+import sqlalchemy as sa
+
+from meterbook.storage.tables import accounts
+
+
+class Role(StrEnum):
+    """What an account may do; the order is by power."""
+
+    HOUSEHOLD = "household"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+
+class Account(msgspec.Struct, frozen=True):
+    """One account, without its secrets."""
+
+    id: int
+    username: str
+    email: str
+    role: Role
+
+    @property
+    def sees_every_meter(self) -> bool:
+        """Operators and admins read every meter, households their own."""
+        return self.role is not Role.HOUSEHOLD
+
+
+class AccountTakenError(ValueError):
+    """Another account has that name or e-mail address."""
+
+    def __init__(self, *, field: str) -> None:
+        super().__init__(f"another account has this {field}")
+        self.field = field
+
+
+_ACCOUNT = (accounts.c.id, accounts.c.username, accounts.c.email, accounts.c.role)
+
+
+def add_account(
+    connection: sa.Connection,
+    *,
+    username: str,
+    email: str,
+    password_hash: str,
+    role: Role,
+    now: int,
+) -> Account:
+    """
+    Make an account.
+
+    :raises AccountTakenError: if the name or the e-mail address is taken.
+    """
+    email = email.strip().lower()
+    for column, wanted in ((accounts.c.username, username), (accounts.c.email, email)):
+        if connection.execute(sa.select(accounts.c.id).where(column == wanted)).first():
+            raise AccountTakenError(field=column.name)
+    account_id = connection.execute(
+        sa.insert(accounts)
+        .values(
+            username=username,
+            email=email,
+            role=role.value,
+            password_hash=password_hash,
+            created_at=now,
+        )
+        .returning(accounts.c.id)
+    ).scalar_one()
+    return Account(account_id, username, email, role)
+
+
+def account_by_name(
+    connection: sa.Connection, *, username: str
+) -> tuple[Account, str] | tuple[None, None]:
+    """Return the active account of that name and its password hash."""
+    row = connection.execute(
+        sa.select(*_ACCOUNT, accounts.c.password_hash).where(
+            accounts.c.username == username, accounts.c.deactivated_at.is_(None)
+        )
+    ).first()
+    if row is None:
+        return None, None
+    return Account(row.id, row.username, row.email, Role(row.role)), row.password_hash

@@ -1,0 +1,150 @@
+"""
+Meters that push packets, and the channel each one's packets go to.
+
+A packet of a meter nobody registered makes an unclaimed meter point, so that nothing it sends is
+lost; whoever claims the meter later finds it all.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+
+import msgspec
+import sqlalchemy as sa
+
+from meterbook.domain.local_days import grid_offset_s, time_zone
+from meterbook.domain.readings import HALF_HOUR_S, Counting, Flow
+from meterbook.storage.dialects import batch
+from meterbook.storage.tables import (
+    ALWAYS_AFTER,
+    ALWAYS_BEFORE,
+    channels,
+    installations,
+    meter_points,
+    meters,
+)
+
+ACTIVE_ENERGY = "active_energy"
+
+
+class UnknownMeterError(LookupError):
+    """No meter of that number has ever been registered or sent anything."""
+
+    def __init__(self, *, meter_id: int) -> None:
+        super().__init__(f"meter {meter_id} is not known")
+        self.meter_id = meter_id
+
+
+class Installation(msgspec.Struct, frozen=True, gc=False):
+    """A meter at a meter point for a time."""
+
+    meter_id: int
+    key_hash: str | None
+    installed_at: int
+    removed_at: int
+    meter_point_id: int
+    channel_id: int
+    grid_offset_s: int
+
+
+def installations_of(
+    connection: sa.Connection, meter_ids: Collection[int]
+) -> dict[int, list[Installation]]:
+    """Return the installations of those meters that are known, oldest first."""
+    rows = [(meter_id,) for meter_id in sorted(set(meter_ids))]
+    source, parameters = batch(connection, columns={"meter_id": "bigint"}, rows=rows)
+    statement = f"""
+        SELECT meters.meter_id, meters.key_hash, installed_at, removed_at, meter_point_id,
+               channel_id, grid_offset_s
+        FROM {source} CROSS JOIN meters CROSS JOIN installations
+        WHERE meters.meter_id = batch.meter_id AND installations.meter_id = batch.meter_id
+        ORDER BY meters.meter_id, installed_at
+    """  # noqa: S608 built from our own names only
+    found: dict[int, list[Installation]] = {}
+    for row in connection.execute(sa.text(statement), parameters):
+        found.setdefault(row.meter_id, []).append(Installation(*row))
+    return found
+
+
+def installation_at(known: Sequence[Installation], instant: int) -> Installation:
+    """
+    Return the installation of an instant.
+
+    Between two installations, and after the last, the one before counts: a packet is never
+    without a home.
+    """
+    chosen = known[0]
+    for installation in known:
+        if installation.installed_at <= instant:
+            chosen = installation
+    return chosen
+
+
+def add_meters(
+    connection: sa.Connection,
+    meter_ids: Collection[int],
+    *,
+    zone: str,
+    now: int,
+    regions: Mapping[int, str] | None = None,
+) -> None:
+    """
+    Make an unclaimed meter point, its import channel and the meter for each new number.
+
+    :raises sqlalchemy.exc.IntegrityError: if one of them is known already.
+    :raises UnknownZoneError: if there is no such zone.
+    """
+    numbers = sorted(set(meter_ids))
+    if not numbers:
+        return
+    offset = grid_offset_s(time_zone(zone))
+    point_ids = connection.scalars(
+        sa.insert(meter_points).returning(meter_points.c.id, sort_by_parameter_order=True),
+        [
+            {"zone": zone, "created_at": now, "region": (regions or {}).get(number)}
+            for number in numbers
+        ],
+    ).all()
+    channel_ids = connection.scalars(
+        sa.insert(channels).returning(channels.c.id, sort_by_parameter_order=True),
+        [
+            {
+                "meter_point_id": point_id,
+                "measurement": ACTIVE_ENERGY,
+                "flow": int(Flow.IMPORT),
+                "counting": int(Counting.INTERVAL),
+                "unit": "Wh",
+                "interval_s": HALF_HOUR_S,
+                "zone": zone,
+            }
+            for point_id in point_ids
+        ],
+    ).all()
+    connection.execute(
+        sa.insert(meters), [{"meter_id": number, "first_seen_at": now} for number in numbers]
+    )
+    connection.execute(
+        sa.insert(installations),
+        [
+            {
+                "meter_id": number,
+                "installed_at": ALWAYS_BEFORE,
+                "removed_at": ALWAYS_AFTER,
+                "meter_point_id": point_id,
+                "channel_id": channel_id,
+                "grid_offset_s": offset,
+            }
+            for number, point_id, channel_id in zip(numbers, point_ids, channel_ids, strict=True)
+        ],
+    )
+
+
+def set_meter_key(connection: sa.Connection, *, meter_id: int, key_hash: str | None) -> None:
+    """
+    Give the meter a key, or take it away: from then on packets must, or need not, carry it.
+
+    :raises UnknownMeterError: if there is no such meter.
+    """
+    done = connection.execute(
+        sa.update(meters).where(meters.c.meter_id == meter_id).values(key_hash=key_hash)
+    )
+    if not done.rowcount:
+        raise UnknownMeterError(meter_id=meter_id)

@@ -1,0 +1,156 @@
+"""
+Settings: one table of name, default and sentence.
+
+The environment (`METERBOOK_*`) wins over `meterbook.toml`, that over the default. Modules never
+read settings; `app` and `cli` hand them the values they need.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+ENVIRONMENT_PREFIX = "METERBOOK_"
+SETTINGS_FILE = "meterbook.toml"
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be; names it and where it came from, never a secret's value."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Every setting with its value."""
+
+    data_dir: Path = Path("meterbook-data")
+    database: str = ""
+    timezone: str = "UTC"
+    trusted_networks: str = "127.0.0.0/8, ::1/128"
+    reading_kwh_max: float = 1000.0
+    queue_readings_max: int = 20_000
+    upload_bytes_max: int = 268_435_456
+    close_delay_minutes: int = 30
+    recovery_days_kept: int = 14
+    session_idle_minutes: int = 60 * 24 * 14
+    token_days: int = 0
+    secret_key: str = ""
+    log_level: str = "info"
+    role: str = "all"
+
+    @property
+    def database_url(self) -> str:
+        """The database to use: the one set, or a file in the data directory."""
+        return self.database or f"sqlite:///{self.data_dir.absolute() / 'meterbook.sqlite'}"
+
+
+SENTENCES = {
+    "data_dir": "Folder for the database, the secret key and the recovery files.",
+    "database": "Database URL; empty: SQLite in data_dir. postgresql+psycopg://... for PostgreSQL.",
+    "timezone": "IANA zone of meters that have none of their own.",
+    "trusted_networks": "Networks whose packets need no key, comma-separated.",
+    "reading_kwh_max": "Largest plausible energy of one half hour, kWh.",
+    "queue_readings_max": "Readings that may wait to be stored before senders are told to wait.",
+    "upload_bytes_max": "Largest body of POST /readings, after decompression.",
+    "close_delay_minutes": "How long after local midnight a day is closed.",
+    "recovery_days_kept": "For how many days recovery files are kept.",
+    "session_idle_minutes": "After how long without a click a browser is signed out.",
+    "token_days": "For how many days an API token is valid; 0: until the next sign-in.",
+    "secret_key": "Key that encrypts personal data; empty: the file secret.key in data_dir.",
+    "log_level": "debug, info, warning or error.",
+    "role": "all, web (no jobs) or jobs (no doors for readings); `serve --role` sets it.",
+}
+SECRETS = frozenset({"secret_key"})
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where a setting's value came from."""
+
+    name: str
+    shown: str
+    """The value as it may be shown: secrets and passwords masked."""
+    origin: str
+    """`default`, `meterbook.toml` or the environment variable."""
+    sentence: str
+
+
+def load_settings(
+    environment: Mapping[str, str] = os.environ, *, directory: Path = Path()
+) -> Settings:
+    """
+    Return the settings in force.
+
+    :raises SettingsError: if one is unknown, or not what it should be.
+    """
+    return _convert(_collect(environment, directory))
+
+
+def origins(
+    environment: Mapping[str, str] = os.environ, *, directory: Path = Path()
+) -> list[Origin]:
+    """
+    Return every setting with the origin of its value.
+
+    :raises SettingsError: as `load_settings`.
+    """
+    collected = _collect(environment, directory)
+    settings = _convert(collected)
+    return [
+        Origin(
+            name,
+            _shown(name, getattr(settings, name)),
+            collected[name][1] if name in collected else "default",
+            sentence,
+        )
+        for name, sentence in SENTENCES.items()
+    ]
+
+
+def _collect(environment: Mapping[str, str], directory: Path) -> dict[str, tuple[Any, str]]:
+    found: dict[str, tuple[Any, str]] = {}
+    file = directory / SETTINGS_FILE
+    if file.is_file():
+        try:
+            content = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{SETTINGS_FILE}: {error}") from None
+        found |= {name: (value, SETTINGS_FILE) for name, value in content.items()}
+    for variable, value in environment.items():
+        if variable.startswith(ENVIRONMENT_PREFIX) and not variable.startswith("METERBOOK_TEST_"):
+            found[variable.removeprefix(ENVIRONMENT_PREFIX).lower()] = (value, variable)
+    for name, (_, origin) in found.items():
+        if name not in SENTENCES:
+            raise SettingsError(f"{origin}: there is no setting {name!r}")
+    return found
+
+
+def _convert(found: Mapping[str, tuple[Any, str]]) -> Settings:
+    values: dict[str, Any] = {}
+    for field in msgspec.structs.fields(Settings):
+        if field.name not in found:
+            continue
+        value, origin = found[field.name]
+        try:
+            values[field.name] = (
+                Path(value)
+                if field.type is Path
+                else msgspec.convert(value, field.type, strict=False)
+            )
+        except (msgspec.ValidationError, TypeError):
+            kind = getattr(field.type, "__name__", "value")
+            raise SettingsError(f"{origin}: {field.name} must be of type {kind}") from None
+        if isinstance(values[field.name], int | float) and values[field.name] < 0:
+            raise SettingsError(f"{origin}: {field.name} must not be negative")
+    return Settings(**values)
+
+
+def _shown(name: str, value: object) -> str:
+    if name in SECRETS:
+        return "********" if value else ""
+    text = str(value)
+    if name == "database" and "@" in text:
+        scheme, _, rest = text.partition("://")
+        user = rest.rpartition("@")[0].partition(":")[0]
+        return f"{scheme}://{user}:********@{rest.rpartition('@')[2]}"
+    return text

@@ -1,0 +1,1 @@
+"""Fleets of meters and virtual devices, for demos, benchmarks and tests."""

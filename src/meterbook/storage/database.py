@@ -1,0 +1,194 @@
+"""
+The database: one engine that reads, one that writes.
+
+SQLite has one writer at a time. Its write engine therefore has one connection, and waiting for
+that connection is the queue: fair, in this process, and without SQLITE_BUSY. Other processes wait
+in SQLite's own busy timeout. PostgreSQL uses the same two names with ordinary pools.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from sqlite3 import Connection as SqliteConnection
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.pool import QueuePool
+
+BUSY_TIMEOUT_MS = 30_000  # longer than any of our transactions, short enough to name a stuck one
+PAGE_CACHE_KIB = 65_536  # keeps the right edge of the daybook of a million meters in memory
+MMAP_BYTES = 1 << 30  # reads without copying; SQLite falls back by itself where it cannot
+_NO_BEGIN = "meterbook_no_begin"
+LOG_PAGES_MAX = 16_384  # 64 MiB: up to here a job copies the log, beyond it the next commit does
+
+
+class DatabaseUrlError(ValueError):
+    """A database URL that Meterbook cannot use. Never carries the password."""
+
+
+class NotDurableError(RuntimeError):
+    """The engine is set up so that a committed transaction may be lost."""
+
+
+class Database:
+    """Opens connections; knows nothing of what they are for."""
+
+    def __init__(self, url: str, *, readers_max: int = 8, durable: bool = True) -> None:
+        """
+        Prepare to connect; nothing is opened yet.
+
+        :param durable: False commits without waiting for the disk. Only the control run of the
+            crash test and throw-away benchmarks ask for it.
+        :raises DatabaseUrlError: if the URL is neither SQLite's nor PostgreSQL's.
+        """
+        try:
+            parsed = sa.make_url(url)
+        except ArgumentError:
+            raise DatabaseUrlError("METERBOOK_DATABASE is not a database URL") from None
+        if parsed.drivername == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        if parsed.drivername not in {"sqlite", "postgresql+psycopg"}:
+            raise DatabaseUrlError(
+                f"METERBOOK_DATABASE: {parsed.drivername} is not supported; "
+                "use sqlite:///FILE or postgresql+psycopg://..."
+            )
+        self.url = parsed
+        self.is_sqlite = parsed.drivername == "sqlite"
+        self.durable = durable
+        if self.is_sqlite:
+            if not parsed.database or parsed.database == ":memory:":
+                raise DatabaseUrlError("METERBOOK_DATABASE: SQLite needs a file")
+            self._reader = _sqlite_engine(
+                parsed, pool_size=readers_max, writes=False, durable=durable
+            )
+            self._writer = _sqlite_engine(parsed, pool_size=1, writes=True, durable=durable)
+        else:
+            self._reader = self._writer = _postgres_engine(parsed, readers_max, durable=durable)
+
+    @property
+    def sqlite_file(self) -> Path | None:
+        """The file of an SQLite database."""
+        return Path(str(self.url.database)) if self.is_sqlite else None
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """Give a connection that sees one consistent state and cannot write."""
+        with self._reader.connect() as connection, connection.begin():
+            if not self.is_sqlite:
+                connection.exec_driver_sql(
+                    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+                )
+            yield connection
+
+    @contextmanager
+    def writing(self, *, serial: bool = False) -> Iterator[sa.Connection]:
+        """
+        Give a connection in a transaction: committed to disk at the end, or rolled back.
+
+        :param serial: what the transaction read may not change before it commits; it fails
+            instead (on PostgreSQL, see `is_conflict`). SQLite is always serial.
+        """
+        with self._writer.connect() as connection, connection.begin():
+            if serial and not self.is_sqlite:
+                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            yield connection
+
+    @contextmanager
+    def statement(self) -> Iterator[sa.Connection]:
+        """
+        Give a connection on which every statement is a transaction of its own.
+
+        Saves the round trips of BEGIN and COMMIT, and on SQLite hands Python's lock over once
+        where a transaction does three times: under load that is most of a commit's time.
+        """
+        with self._writer.connect() as connection:
+            if self.is_sqlite:
+                yield connection.execution_options(**{_NO_BEGIN: True})
+            else:
+                yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
+    @contextmanager
+    def beside_writer(self) -> Iterator[sa.Connection]:
+        """Give an SQLite connection outside any transaction that does not wait for the writer."""
+        with self._reader.connect() as connection:
+            yield connection.execution_options(**{_NO_BEGIN: True})
+
+    def require_durable(self) -> None:
+        """
+        Make sure that what the database commits stays committed.
+
+        :raises NotDurableError: if PostgreSQL runs with fsync or synchronous_commit off.
+        """
+        if self.is_sqlite or not self.durable:
+            return
+        with self.reading() as connection:
+            for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+                if connection.exec_driver_sql(f"SHOW {setting}").scalar_one() == "off":
+                    raise NotDurableError(f"PostgreSQL runs with {setting} = off")
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._reader.dispose()
+        self._writer.dispose()
+
+
+def _sqlite_engine(url: sa.URL, *, pool_size: int, writes: bool, durable: bool) -> sa.Engine:
+    engine = sa.create_engine(
+        url,
+        poolclass=QueuePool,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=BUSY_TIMEOUT_MS / 1000,
+        connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000},
+    )
+
+    def configure(connection: SqliteConnection, _record: Any) -> None:
+        # The driver must not begin transactions behind our back; "begin" below does it.
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(
+            f"PRAGMA cache_size = -{PAGE_CACHE_KIB if writes else PAGE_CACHE_KIB // 8}"
+        )
+        connection.execute(f"PRAGMA mmap_size = {MMAP_BYTES}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES_MAX}")
+        if not writes:
+            connection.execute("PRAGMA query_only = ON")
+
+    begin_statement = "BEGIN IMMEDIATE" if writes else "BEGIN"
+
+    def begin(connection: sa.Connection) -> None:
+        if not connection.get_execution_options().get(_NO_BEGIN):
+            connection.connection.cursor().execute(begin_statement)
+
+    event.listen(engine, "connect", configure)
+    event.listen(engine, "begin", begin)
+    return engine
+
+
+def _postgres_engine(url: sa.URL, readers_max: int, *, durable: bool) -> sa.Engine:
+    engine = sa.create_engine(url, pool_size=readers_max, max_overflow=4, pool_pre_ping=True)
+    if not durable:
+
+        def forget_durability(connection: Any, _record: Any) -> None:
+            connection.execute("SET synchronous_commit = off")
+            connection.commit()
+
+        event.listen(engine, "connect", forget_durability)
+    return engine
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Say whether the transaction lost against another one and only needs to be run again."""
+    state = getattr(getattr(error, "orig", None), "sqlstate", None)
+    return state in {"40001", "40P01", "23505"}  # serialization, deadlock, unique
+
+
+def is_unreachable(error: BaseException) -> bool:
+    """Say whether the error is of the database's being away or full, not of the statement."""
+    return isinstance(error, (DBAPIError, OSError, sa.exc.TimeoutError)) and not isinstance(
+        error, (sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.DataError)
+    )

@@ -1,0 +1,71 @@
+"""
+The few statements that differ between SQLite and PostgreSQL.
+
+A batch reaches the database as one parameter, a JSON text on SQLite and arrays on PostgreSQL,
+so that a statement hands Python's lock over once and not once a row.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+Rows = Sequence[Sequence[object]]
+
+
+def batch(
+    connection: sa.Connection, *, columns: Mapping[str, str], rows: Rows
+) -> tuple[str, dict[str, object]]:
+    """
+    Return what to write after FROM to read the rows as a table, and its parameters.
+
+    :param columns: name to PostgreSQL type, in the order of each row's items; trusted text.
+    :param rows: integers, texts and nulls, shape (n, len(columns)).
+    """
+    if connection.dialect.name == "sqlite":
+        picked = ", ".join(f"value ->> {i} AS {name}" for i, name in enumerate(columns))
+        text = msgspec.json.encode(rows).decode()
+        return f"(SELECT {picked} FROM json_each(:batch)) AS batch", {"batch": text}  # noqa: S608 our names
+    arrays = ", ".join(f"CAST(:batch_{name} AS {kind}[])" for name, kind in columns.items())
+    by_column = list(zip(*rows, strict=True)) or [()] * len(columns)
+    parameters: dict[str, object] = {
+        f"batch_{name}": list(items) for name, items in zip(columns, by_column, strict=True)
+    }
+    return f"unnest({arrays}) AS batch({', '.join(columns)})", parameters
+
+
+def insert_rows(connection: sa.Connection, table: sa.Table, rows: Rows) -> None:
+    """
+    Insert full rows, in the order of the table's columns, the fastest way the engine has.
+
+    :raises sqlalchemy.exc.IntegrityError: if a key is there already.
+    """
+    if not rows:
+        return
+    names = ", ".join(column.name for column in table.columns)
+    if connection.dialect.name == "sqlite":
+        marks = ", ".join("?" * len(table.columns))
+        statement = f"INSERT INTO {table.name} ({names}) VALUES ({marks})"  # noqa: S608 our own names
+        connection.exec_driver_sql(statement, [tuple(row) for row in rows])
+        return
+    cursor: Any = connection.connection.cursor()
+    try:
+        with cursor.copy(f"COPY {table.name} ({names}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise sa.exc.DBAPIError.instance(
+            f"COPY {table.name}",
+            None,
+            error,
+            connection.dialect.loaded_dbapi.Error,
+            dialect=connection.dialect,
+        ) from error
+    finally:
+        cursor.close()
+
+
+def row_lock(connection: sa.Connection) -> str:
+    """Return what to write after a SELECT so that its rows stand still; SQLite has one writer."""
+    return "" if connection.dialect.name == "sqlite" else "FOR UPDATE"

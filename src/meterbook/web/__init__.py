@@ -1,0 +1,1 @@
+"""HTML pages; each is also JSON of the same data for those who ask for it."""

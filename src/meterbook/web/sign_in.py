@@ -1,0 +1,74 @@
+"""The sign-in page: a name, a password, a session cookie."""
+
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, get, post
+from litestar.datastructures import Cookie
+from litestar.di import NamedDependency
+from litestar.enums import RequestEncodingType
+from litestar.params import Body, FromQuery
+from litestar.response import Redirect, Template
+
+from meterbook.access import SESSION_COOKIE, Caller, book_of
+from meterbook.registry.accounts import account_by_name
+from meterbook.registry.passwords import password_fits
+from meterbook.registry.tokens import end_token, issue_token
+from meterbook.web.pages import SIGN_IN_PATH, safe_target
+
+SESSION_S_MAX = 60 * 60 * 24 * 90  # a session ends after this long, however much it is used
+
+
+class SignInForm(msgspec.Struct, frozen=True):
+    """What the form sends."""
+
+    username: str
+    password: str
+    next: str = ""
+
+
+@get(SIGN_IN_PATH, sync_to_thread=False, include_in_schema=False)
+def sign_in_page(next: FromQuery[str] = "") -> Template:  # noqa: A002 the query's name
+    """Show the form."""
+    return Template("sign_in.html", context={"target": safe_target(next), "refused": False})
+
+
+@post(SIGN_IN_PATH, sync_to_thread=True, include_in_schema=False)
+def sign_in(
+    request: Request[Any, Any, Any],
+    now: NamedDependency[int],
+    data: Annotated[SignInForm, Body(media_type=RequestEncodingType.URL_ENCODED)],
+) -> Redirect | Template:
+    """Start a session, or show the form again."""
+    book = book_of(request)
+    with book.database.reading() as connection:
+        account, stored = account_by_name(connection, username=data.username)
+    target = safe_target(data.next)
+    if not password_fits(data.password, stored) or account is None:
+        context = {"target": target, "refused": True}
+        return Template("sign_in.html", context=context, status_code=401)
+    with book.database.writing() as connection:
+        secret = issue_token(
+            connection, account_id=account.id, purpose="session", now=now, valid_s=SESSION_S_MAX
+        )
+    cookie = Cookie(
+        key=SESSION_COOKIE,
+        value=secret,
+        httponly=True,
+        samesite="lax",
+        secure=request.url.scheme == "https",
+        max_age=SESSION_S_MAX,
+        path="/",
+    )
+    return Redirect(target, status_code=303, cookies=[cookie])
+
+
+@post("/sign-out", sync_to_thread=True, include_in_schema=False)
+def sign_out(request: Request[Any, Any, Any], caller: NamedDependency[Caller]) -> Redirect:
+    """End the session."""
+    if caller.secret:
+        with book_of(request).database.writing() as connection:
+            end_token(connection, secret=caller.secret)
+    response = Redirect("/", status_code=303)
+    response.delete_cookie(SESSION_COOKIE, path="/")
+    return response
