@@ -1,0 +1,141 @@
+"""
+What tests share: both database engines with the newest schema, and the real readings.
+
+The schema is built by running the migrations once per engine and worker; each test gets a copy.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from meterbook.storage.database import Database
+from meterbook.storage.migrate import migrate
+from services import program
+
+SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
+_TEMPLATE = "meterbook_template"
+
+
+def need(there: object, what: str) -> None:
+    """Skip the test if something is not there; fail it where CI says all must be."""
+    if there:
+        return
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{what} is missing")
+    pytest.skip(f"{what} is missing")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Give the folder of real readings, telegrams and register tables."""
+    need(SHARED_DATA.is_dir(), "../shared/data")
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a migrated, empty SQLite file to copy."""
+    file = tmp_path_factory.mktemp("template") / "template.sqlite"
+    database = Database(f"sqlite:///{file}")
+    migrate(database)
+    with database.statement() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.close()
+    return file
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """Give the socket folder of a PostgreSQL server in a temporary folder, fsync on."""
+    need(program("postgres") and program("initdb"), "PostgreSQL")
+    folder = Path(tempfile.mkdtemp(prefix="meterbook-pg-"))
+    user = "postgres" if os.geteuid() == 0 else None
+    if user:
+        shutil.chown(folder, user)
+    cluster = folder / "cluster"
+    initdb = [str(program("initdb")), "-D", str(cluster), "-U", "postgres", "-A", "trust"]
+    subprocess.run(
+        [*initdb, "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"],
+        check=True, user=user, stdout=subprocess.DEVNULL, cwd=folder,
+    )  # fmt: skip
+    options = f"-k {folder} -c listen_addresses= -c max_connections=200"
+    control = [str(program("pg_ctl")), "-D", str(cluster), "-w", "-l", str(folder / "log")]
+    subprocess.run(
+        [*control, "-o", options, "start"],
+        check=True, user=user, stdout=subprocess.DEVNULL, cwd=folder,
+    )  # fmt: skip
+    try:
+        yield str(folder)
+    finally:
+        subprocess.run(
+            [*control, "-m", "immediate", "stop"],
+            check=False, user=user, stdout=subprocess.DEVNULL, cwd=folder,
+        )  # fmt: skip
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: str) -> str:
+    """Give the socket folder of a server that has the migrated, empty template database."""
+    _create_database(postgres_server, _TEMPLATE, template="template1")
+    database = Database(_postgres_url(postgres_server, _TEMPLATE))
+    migrate(database)
+    database.close()
+    return postgres_server
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """Give the URL of an empty SQLite database of the test's own."""
+    file = tmp_path / "meterbook.sqlite"
+    shutil.copyfile(sqlite_template, file)
+    return f"sqlite:///{file}"
+
+
+@pytest.fixture
+def postgres_url(postgres_template: str) -> Iterator[str]:
+    """Give the URL of an empty PostgreSQL database of the test's own."""
+    name = f"test_{uuid.uuid4().hex}"
+    _create_database(postgres_template, name, template=_TEMPLATE)
+    yield _postgres_url(postgres_template, name)
+    with psycopg.connect(f"host={postgres_template} user=postgres", autocommit=True) as server:
+        server.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """Give the URL of an empty database: the test runs on both engines."""
+    name = "sqlite_url" if request.param == "sqlite" else "postgres_url"
+    return str(request.getfixturevalue(name))
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """Give an empty database with the newest schema: the test runs on both engines."""
+    opened = Database(database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def sqlite_database(sqlite_url: str) -> Iterator[Database]:
+    """Give an empty SQLite database, for what does not depend on the engine."""
+    opened = Database(sqlite_url)
+    yield opened
+    opened.close()
+
+
+def _postgres_url(folder: str, name: str) -> str:
+    return f"postgresql+psycopg://postgres@/{name}?host={folder}"
+
+
+def _create_database(folder: str, name: str, *, template: str) -> None:
+    with psycopg.connect(f"host={folder} user=postgres", autocommit=True) as server:
+        server.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
