@@ -10,7 +10,7 @@ import click
 import sqlalchemy as sa
 
 from meterbook import __version__
-from meterbook.cli import accounts, books, meters, serve, settings
+from meterbook.cli import accounts, books, meters, serve, settings, upkeep
 from meterbook.cli.errors import one_line
 
 
@@ -26,6 +26,9 @@ for command in (
     meters.meter,
     books.close_day,
     settings.settings,
+    upkeep.verify,
+    upkeep.backup,
+    upkeep.restore,
 ):
     meterbook.add_command(command)
 

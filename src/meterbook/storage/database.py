@@ -113,7 +113,12 @@ class Database:
     def beside_writer(self) -> Iterator[sa.Connection]:
         """Give an SQLite connection outside any transaction that does not wait for the writer."""
         with self._reader.connect() as connection:
-            yield connection.execution_options(**{_NO_BEGIN: True})
+            connection.execution_options(**{_NO_BEGIN: True})
+            connection.exec_driver_sql("PRAGMA query_only = OFF")
+            try:
+                yield connection
+            finally:
+                connection.exec_driver_sql("PRAGMA query_only = ON")
 
     def require_durable(self) -> None:
         """

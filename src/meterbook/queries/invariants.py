@@ -1,0 +1,185 @@
+"""
+The invariants of the books: what must hold whatever has happened, and what does not.
+
+`meterbook verify` prints what these return. Each streams, so a book of any size can be checked.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+
+import msgspec
+import sqlalchemy as sa
+
+from meterbook.domain.closed_days import ClosedDay, closed_day
+from meterbook.domain.local_days import day_bounds, numbered_day, time_zone
+from meterbook.domain.readings import Quality
+from meterbook.ledger import decode_intervals
+from meterbook.storage.tables import (
+    channels,
+    daybook,
+    installations,
+    ledger,
+    ledger_revisions,
+    meters,
+    superseded_readings,
+)
+
+Check = Callable[[sa.Connection], Iterator[str]]
+_ROWS_AT_ONCE = 10_000
+
+
+def broken_ledger_days(connection: sa.Connection) -> Iterator[str]:
+    """Find closed days whose energy, gaps or quality are not those of intervals that fill them."""
+    rows = connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(
+        sa.select(ledger, channels.c.zone)
+        .join(channels, channels.c.id == ledger.c.channel_id, isouter=True)
+        .order_by(ledger.c.day, ledger.c.channel_id)
+    )
+    for row in rows:
+        name = f"ledger: channel {row.channel_id}, {numbered_day(row.day)}"
+        if row.zone is None:
+            yield f"{name}: there is no such channel"
+            continue
+        try:
+            stored = _stored_day(row)
+            length_s = _day_length_s(row.day, row.zone)
+        except (msgspec.MsgspecError, ValueError) as error:
+            yield f"{name}: cannot be read: {error}"
+            continue
+        count = len(stored.intervals)
+        if not count or length_s % count:
+            yield f"{name}: {count} intervals do not fill a day of {length_s} s"
+        elif stored != _recomputed(stored):
+            yield f"{name}: energy, gaps or quality are not those of its intervals"
+
+
+def broken_revisions(connection: sa.Connection) -> Iterator[str]:
+    """Find days of revision n that do not have revisions 1 to n - 1 kept."""
+    kept = (
+        sa.select(
+            ledger_revisions.c.day,
+            ledger_revisions.c.channel_id,
+            sa.func.count().label("kept"),
+            sa.func.max(ledger_revisions.c.revision).label("highest"),
+        )
+        .group_by(ledger_revisions.c.day, ledger_revisions.c.channel_id)
+        .subquery()
+    )
+    rows = connection.execute(
+        sa.select(ledger.c.day, ledger.c.channel_id, ledger.c.revision, kept.c.kept)
+        .join(
+            kept,
+            sa.and_(kept.c.day == ledger.c.day, kept.c.channel_id == ledger.c.channel_id),
+            full=True,
+        )
+        .where(
+            sa.or_(
+                ledger.c.revision.is_(None),
+                sa.func.coalesce(kept.c.kept, 0) != ledger.c.revision - 1,
+                sa.func.coalesce(kept.c.highest, 0) != ledger.c.revision - 1,
+            )
+        )
+    )
+    for row in rows:
+        yield (
+            f"ledger: channel {row.channel_id}, day {row.day}: revision {row.revision}, "
+            f"but {row.kept} earlier ones are kept"
+        )
+
+
+def misplaced_readings(connection: sa.Connection) -> Iterator[str]:
+    """Find open readings without a channel, or off its grid."""
+    offset = sa.func.coalesce(installations.c.grid_offset_s, 0)
+    rows = connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(
+        sa.select(daybook.c.channel_id, daybook.c.starts_at, channels.c.id)
+        .join(channels, channels.c.id == daybook.c.channel_id, isouter=True)
+        .join(installations, installations.c.channel_id == channels.c.id, isouter=True)
+        .where(
+            sa.or_(
+                channels.c.id.is_(None),
+                (daybook.c.starts_at - offset) % channels.c.interval_s != 0,
+            )
+        )
+    )
+    for row in rows:
+        reason = "there is no such channel" if row.id is None else "off the grid of its channel"
+        yield f"daybook: channel {row.channel_id}, {row.starts_at}: {reason}"
+
+
+def lost_superseded_readings(connection: sa.Connection) -> Iterator[str]:
+    """Find readings that another took the place of and that belong to no channel."""
+    rows = connection.execute(
+        sa.select(superseded_readings.c.id)
+        .join(channels, channels.c.id == superseded_readings.c.channel_id, isouter=True)
+        .where(channels.c.id.is_(None))
+    )
+    for row in rows:
+        yield f"superseded reading {row.id}: there is no such channel"
+
+
+def broken_installations(connection: sa.Connection) -> Iterator[str]:
+    """Find meters that are nowhere, or at two places at once."""
+    homeless = connection.execute(
+        sa.select(meters.c.meter_id)
+        .join(installations, installations.c.meter_id == meters.c.meter_id, isouter=True)
+        .where(installations.c.meter_id.is_(None))
+    )
+    for row in homeless:
+        yield f"meter {row.meter_id}: is installed nowhere"
+    other = installations.alias()
+    overlapping = connection.execute(
+        sa.select(installations.c.meter_id)
+        .join(other, other.c.meter_id == installations.c.meter_id)
+        .where(
+            installations.c.installed_at < other.c.installed_at,
+            installations.c.removed_at > other.c.installed_at,
+        )
+    )
+    for row in overlapping:
+        yield f"meter {row.meter_id}: is installed at two places at once"
+
+
+def damaged_pages(connection: sa.Connection) -> Iterator[str]:
+    """Find damage in the SQLite file, and references that lead nowhere."""
+    if connection.dialect.name != "sqlite":
+        return
+    for row in connection.exec_driver_sql("PRAGMA integrity_check"):
+        if row[0] != "ok":
+            yield f"SQLite: {row[0]}"
+    for row in connection.exec_driver_sql("PRAGMA foreign_key_check"):
+        yield f"SQLite: a row of {row[0]} refers to nothing in {row[2]}"
+
+
+CHECKS: dict[str, Check] = {
+    "database file": damaged_pages,
+    "closed days": broken_ledger_days,
+    "revisions": broken_revisions,
+    "open readings": misplaced_readings,
+    "superseded readings": lost_superseded_readings,
+    "installations": broken_installations,
+}
+
+
+def _stored_day(row: sa.Row[*tuple[object, ...]]) -> ClosedDay:
+    return ClosedDay(
+        row.channel_id,
+        row.day,
+        row.energy,
+        decode_intervals(row.intervals),
+        row.missing,
+        Quality(row.quality),
+        None if row.qualities is None else bytes(row.qualities),
+    )
+
+
+def _recomputed(day: ClosedDay) -> ClosedDay:
+    if day.qualities is not None and len(day.qualities) != len(day.intervals):
+        return closed_day(day.channel_id, day.day, intervals=[], qualities=[])
+    qualities = [day.quality_of(index) for index in range(len(day.intervals))]
+    return closed_day(day.channel_id, day.day, intervals=day.intervals, qualities=qualities)
+
+
+@lru_cache(maxsize=4096)
+def _day_length_s(number: int, zone: str) -> int:
+    begins_at, ends_at = day_bounds(numbered_day(number), time_zone(zone))
+    return ends_at - begins_at
