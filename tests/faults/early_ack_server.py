@@ -1,0 +1,50 @@
+"""
+The control of the kill test: a server that acknowledges before it commits, without fsync.
+
+It is Meterbook in all but that; the kill test must find that it loses what it acknowledged.
+"""
+
+import asyncio
+import sys
+from functools import partial
+
+from granian.constants import Interfaces, Loops
+from granian.server import Server
+
+from meterbook import app
+from meterbook.daybook import Recorded
+from meterbook.domain.readings import packet_starts_at
+from meterbook.intake.group_commit import GroupCommit
+from meterbook.intake.recorder import Answer, Arrival, Stored
+from meterbook.settings import load_settings
+from meterbook.storage import database
+from meterbook.storage.migrate import migrate
+
+
+class _EarlyAcknowledgement(GroupCommit[Arrival, Answer]):
+    async def add(self, item: Arrival) -> Answer:
+        self._open_batch().items.append(item)
+        if self._in_flight is None:
+            self._in_flight = asyncio.get_running_loop().create_task(self._run())
+        return Stored(packet_starts_at(item.packet.stamp), Recorded.NEW)
+
+
+def create() -> app.ASGIApplication:
+    """Return the application without its promise."""
+    setattr(app, "GroupCommit", _EarlyAcknowledgement)
+    setattr(app, "Database", partial(database.Database, durable=False))
+    return app.create_app()
+
+
+if __name__ == "__main__":
+    opened = database.Database(load_settings().database_url)
+    migrate(opened)
+    opened.close()
+    Server(
+        target="early_ack_server:create",
+        factory=True,
+        port=int(sys.argv[sys.argv.index("--port") + 1]),
+        interface=Interfaces.ASGI,
+        loop=Loops.uvloop,
+        websockets=False,
+    ).serve()

@@ -1,0 +1,107 @@
+"""Really started servers: a process of its own on a free loopback port."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+START_S_MAX = 60
+
+
+class ServerDidNotStartError(RuntimeError):
+    """The server ended or did not get ready; carries what it printed."""
+
+
+class Server:
+    """A started server and the way to end it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+        self.process = process
+        self.url = f"http://127.0.0.1:{port}"
+        self.log = log
+
+    def kill(self) -> None:
+        """Pull the plug: SIGKILL for every process of the server at once."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(timeout=30)
+
+    def stop(self) -> int:
+        """Ask it to stop, and return its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(timeout=30)
+        finally:
+            self.kill()
+
+    def wait_until_ready(self) -> None:
+        """Wait until it can store packets."""
+        end = time.monotonic() + START_S_MAX
+        while time.monotonic() < end:
+            if self.process.poll() is not None:
+                raise ServerDidNotStartError(self.log.read_text(encoding="utf-8"))
+            if self._is_ready():
+                return
+            time.sleep(0.02)
+        raise ServerDidNotStartError(self.log.read_text(encoding="utf-8"))
+
+    def _is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/health/ready", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return False
+
+
+def free_port() -> int:
+    """Return a loopback port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running_server(
+    folder: Path,
+    *,
+    database_url: str = "",
+    settings: Mapping[str, str] | None = None,
+    command: Sequence[str] = ("-m", "meterbook", "serve"),
+) -> Iterator[Server]:
+    """
+    Start a server, wait until it is ready, and leave nothing of it behind.
+
+    :param folder: its data directory.
+    :param settings: more of them, `{"timezone": "Europe/London"}`.
+    :param command: what Python runs; `--port` is added.
+    """
+    port = free_port()
+    environment = {
+        **{name: text for name, text in os.environ.items() if not name.startswith("METERBOOK_")},
+        "METERBOOK_DATA_DIR": str(folder),
+        **({"METERBOOK_DATABASE": database_url} if database_url else {}),
+        **{f"METERBOOK_{name.upper()}": text for name, text in (settings or {}).items()},
+    }
+    log = folder / "server.log"
+    folder.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            [sys.executable, *command, "--port", str(port)],
+            env=environment,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    server = Server(process, port, log)
+    try:
+        server.wait_until_ready()
+        yield server
+    finally:
+        server.kill()
