@@ -1,0 +1,37 @@
+"""What tests of the books share: recording packets, and what of a ledger must be the same."""
+
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+
+from meterbook.intake.packet_fields import Packet
+from meterbook.intake.recorder import Answer, Arrival, PacketRecorder
+from meterbook.storage.database import Database
+from meterbook.storage.tables import installations, ledger
+
+
+def record_packets(
+    database: Database, packets: Iterable[Packet], *, zone: str = "UTC"
+) -> list[Answer]:
+    """Record packets of meters without keys, as one batch."""
+    recorder = PacketRecorder(database, default_zone=zone)
+    return recorder.record([Arrival(packet, None) for packet in packets])
+
+
+def ledger_content(database: Database) -> list[tuple[object, ...]]:
+    """Return what every arrival order must lead to, bit for bit; revisions and times may differ."""
+    with database.reading() as connection:
+        rows = connection.execute(
+            sa.select(
+                installations.c.meter_id,
+                ledger.c.day,
+                ledger.c.energy,
+                ledger.c.intervals,
+                ledger.c.missing,
+                ledger.c.quality,
+                ledger.c.qualities,
+            )
+            .join(installations, installations.c.channel_id == ledger.c.channel_id)
+            .order_by(installations.c.meter_id, ledger.c.day)
+        )
+        return [tuple(bytes(c) if isinstance(c, memoryview) else c for c in row) for row in rows]
