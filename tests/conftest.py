@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -91,6 +92,20 @@ def postgres_template(postgres_server: str) -> str:
     return postgres_server
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def module_database_url(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Give the URL of an empty database that a module's tests share, on both engines."""
+    if request.param == "sqlite":
+        file = tmp_path_factory.mktemp("module") / "meterbook.sqlite"
+        shutil.copyfile(request.getfixturevalue("sqlite_template"), file)
+        yield f"sqlite:///{file}"
+    else:
+        with _postgres_copy(request.getfixturevalue("postgres_template")) as url:
+            yield url
+
+
 @pytest.fixture
 def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
     """Give the URL of an empty SQLite database of the test's own."""
@@ -102,11 +117,8 @@ def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
 @pytest.fixture
 def postgres_url(postgres_template: str) -> Iterator[str]:
     """Give the URL of an empty PostgreSQL database of the test's own."""
-    name = f"test_{uuid.uuid4().hex}"
-    _create_database(postgres_template, name, template=_TEMPLATE)
-    yield _postgres_url(postgres_template, name)
-    with psycopg.connect(f"host={postgres_template} user=postgres", autocommit=True) as server:
-        server.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+    with _postgres_copy(postgres_template) as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -130,6 +142,15 @@ def sqlite_database(sqlite_url: str) -> Iterator[Database]:
     opened = Database(sqlite_url)
     yield opened
     opened.close()
+
+
+@contextmanager
+def _postgres_copy(folder: str) -> Iterator[str]:
+    name = f"test_{uuid.uuid4().hex}"
+    _create_database(folder, name, template=_TEMPLATE)
+    yield _postgres_url(folder, name)
+    with psycopg.connect(f"host={folder} user=postgres", autocommit=True) as server:
+        server.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
 
 
 def _postgres_url(folder: str, name: str) -> str:

@@ -1,0 +1,177 @@
+"""Consumption: parts add up to the whole, in every resolution, zone and book."""
+
+import itertools
+from datetime import date, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from books import record_packets
+from meterbook.day_close import close_day
+from meterbook.domain.local_days import day_bounds, grid_offset_s, interval_starts, midnight
+from meterbook.domain.periods import Resolution, free_period, named_period
+from meterbook.domain.units import wh_to_kwh
+from meterbook.intake.packet_fields import Packet
+from meterbook.queries.consumption import Consumption, consumption
+from meterbook.queries.meter_places import meter_place
+from meterbook.storage.database import Database
+from meterbook.storage.tables import metadata
+
+NOW = 1_790_000_000
+CLOCK_CHANGES = [
+    ("Europe/London", date(2025, 3, 30), 46),
+    ("Europe/London", date(2025, 10, 26), 50),
+    ("Europe/Warsaw", date(2025, 3, 30), 46),
+    ("Europe/Warsaw", date(2025, 10, 26), 50),
+    ("Australia/Lord_Howe", date(2025, 4, 6), 49),
+    ("Australia/Lord_Howe", date(2025, 10, 5), 47),
+    ("Asia/Kathmandu", date(2025, 6, 1), 48),
+    ("UTC", date(2025, 6, 1), 48),
+]
+
+
+def ask(
+    database: Database, first: date, end: date, *, resolution: Resolution, now: int = NOW
+) -> Consumption:
+    with database.reading() as connection:
+        place = meter_place(connection, meter_id=1)
+        assert place is not None
+        period = free_period(first, end, zone=ZoneInfo(place.zone))
+        return consumption(connection, place=place, period=period, resolution=resolution, now=now)
+
+
+def fill(database: Database, days: list[date], zone: str) -> dict[int, int]:
+    starts = [start for day in days for start in interval_starts(day, ZoneInfo(zone))]
+    amounts = {start: 1 + index * 37 % 2500 for index, start in enumerate(starts)}
+    packets = [Packet(1, start + 1860, amount) for start, amount in amounts.items()]
+    record_packets(database, packets, zone=zone)
+    return amounts
+
+
+def points_wh(answer: Consumption) -> int:
+    return sum(round((point.energy_kwh or 0) * 1000) for point in answer.points)
+
+
+@pytest.mark.parametrize("closed", ["open", "closed", "closed and late"])
+@pytest.mark.parametrize(("zone", "day", "half_hours"), CLOCK_CHANGES)
+def test_the_parts_of_a_clock_change_day_add_up_in_every_resolution(
+    database: Database, zone: str, day: date, half_hours: int, closed: str
+) -> None:
+    days = [day - timedelta(days=1), day, day + timedelta(days=1)]
+    amounts = fill(database, days, zone)
+    begins_at, ends_at = day_bounds(day, ZoneInfo(zone))
+    if closed != "open":
+        for each in days:
+            close_day(database, day=each, zone=ZoneInfo(zone), now=NOW)
+    if closed == "closed and late":
+        record_packets(database, [Packet(1, begins_at + 1860, 99_999)], zone=zone)
+        amounts[begins_at] = 99_999
+    energy_wh = sum(amount for start, amount in amounts.items() if begins_at <= start < ends_at)
+
+    for resolution in Resolution:
+        answer = ask(database, day, day + timedelta(days=1), resolution=resolution)
+        assert answer.total_kwh == wh_to_kwh(energy_wh)
+        assert points_wh(answer) == energy_wh
+        assert answer.missing_intervals == 0
+    assert len(ask(database, day, days[2], resolution=Resolution.HALF_HOUR).points) == half_hours
+
+
+def test_the_repeated_hour_is_two_points_with_their_own_offsets(database: Database) -> None:
+    day = date(2025, 10, 26)
+    fill(database, [day], "Europe/London")
+    answer = ask(database, day, day + timedelta(days=1), resolution=Resolution.HOUR)
+    assert [point.starts_at for point in answer.points[:4]] == [
+        "2025-10-26T00:00:00+01:00",
+        "2025-10-26T01:00:00+01:00",
+        "2025-10-26T01:00:00+00:00",
+        "2025-10-26T02:00:00+00:00",
+    ]
+    assert len(answer.points) == 25
+
+
+def test_missing_is_null_and_counted_and_what_is_still_to_come_is_neither(
+    database: Database,
+) -> None:
+    day = date(2025, 2, 8)
+    start = midnight(day, ZoneInfo("UTC"))
+    record_packets(database, [Packet(1, start + 1860, 0), Packet(1, start + 3 * 1800 + 60, 7)])
+    now = start + 4 * 1800 + 120
+
+    answer = ask(database, day, day + timedelta(days=1), resolution=Resolution.HALF_HOUR, now=now)
+
+    assert [point.energy_kwh for point in answer.points] == [0.0, None, 0.007, None]
+    assert [point.quality for point in answer.points] == ["raw", None, "raw", None]
+    assert answer.missing_intervals == 2
+    assert answer.total_kwh == 0.007
+
+
+def test_a_period_without_any_reading_is_all_missing_and_totals_zero(database: Database) -> None:
+    record_packets(database, [Packet(1, 1_738_974_660, 5)])
+    answer = ask(database, date(2025, 1, 1), date(2025, 1, 3), resolution=Resolution.DAY)
+    assert [(p.energy_kwh, p.missing_intervals) for p in answer.points] == [(None, 48)] * 2
+    assert (answer.total_kwh, answer.missing_intervals) == (0.0, 96)
+
+
+zones = st.sampled_from(sorted({zone for zone, _, _ in CLOCK_CHANGES}))
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    zones,
+    st.dictionaries(st.integers(0, 48 * 70), st.integers(0, 1_000_000), max_size=60),
+    st.sets(st.integers(0, 69), max_size=10),
+)
+def test_every_period_and_resolution_agree_on_every_total(
+    sqlite_database: Database, zone: str, readings: dict[int, int], closed: set[int]
+) -> None:
+    database = sqlite_database
+    with database.writing() as connection:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(table.delete())
+    where = ZoneInfo(zone)
+    first = date(2025, 3, 1)
+    begin = midnight(first, where)
+    assert (begin - grid_offset_s(where)) % 1800 == 0
+    amounts = {begin + slot * 1800: amount for slot, amount in readings.items()}
+    packets = [Packet(1, start + 1860, amount) for start, amount in amounts.items()]
+    record_packets(database, packets or [Packet(1, begin + 1860, 0)], zone=zone)
+    for offset in closed:
+        close_day(database, day=first + timedelta(days=offset), zone=where, now=NOW)
+
+    end = first + timedelta(days=75)
+    answers = [ask(database, first, end, resolution=resolution) for resolution in Resolution]
+    assert {answer.total_kwh for answer in answers} == {wh_to_kwh(sum(amounts.values()))}
+    assert {points_wh(answer) for answer in answers} == {sum(amounts.values())}
+    assert len({answer.missing_intervals for answer in answers}) == 1
+    assert all(
+        sum(point.missing_intervals for point in answer.points) == answer.missing_intervals
+        for answer in answers
+    )
+    whole = answers[0].total_kwh * 1000
+    months = [date(2025, 3, 1), date(2025, 4, 1), date(2025, 5, 1), end]
+    parts = [
+        ask(database, a, b, resolution=Resolution.DAY).total_kwh * 1000
+        for a, b in itertools.pairwise(months)
+    ]
+    assert round(sum(parts)) == round(whole)
+
+
+def test_named_periods_of_one_meter_agree_with_free_ranges(database: Database) -> None:
+    zone = ZoneInfo("Europe/Warsaw")
+    days = [date(2025, 3, 24) + timedelta(days=offset) for offset in range(14)]
+    fill(database, days, zone.key)
+    now = midnight(date(2025, 4, 2), zone) + 600
+    with database.reading() as connection:
+        place = meter_place(connection, meter_id=1)
+        assert place is not None
+        period = named_period("prev-week", now=now, zone=zone)
+        week = consumption(
+            connection, place=place, period=period, resolution=Resolution.DAY, now=now
+        )
+    same = ask(database, date(2025, 3, 24), date(2025, 3, 31), resolution=Resolution.HALF_HOUR)
+    assert week.total_kwh == same.total_kwh
+    assert len(week.points) == 7
