@@ -51,6 +51,8 @@ class _Chunk(msgspec.Struct, frozen=True):
     interval_s: daybook.IntColumn
     alone: bool
     """Every channel between the first and the last is one of these, with one interval length."""
+    picked: bool = False
+    """Only these channels are meant, however many lie between them."""
 
 
 def close_day(
@@ -85,6 +87,31 @@ def close_day(
     with database.writing() as connection:
         _record_close(connection, total, now=now)
     return total
+
+
+def close_channels(
+    connection: sa.Connection,
+    *,
+    channel_ids: daybook.IntColumn,
+    interval_s: int,
+    day: date,
+    zone: ZoneInfo,
+    now: int,
+) -> int:
+    """
+    Take what waits in the daybook for an ended day of some channels; return how many readings.
+
+    Part of the caller's transaction, which must be serial (`Database.writing(serial=True)`).
+
+    :param channel_ids: of the zone, with one interval length, rising, shape (n,).
+    """
+    taken = 0
+    for begin in range(0, len(channel_ids), CHANNELS_PER_CHUNK):
+        some = channel_ids[begin : begin + CHANNELS_PER_CHUNK]
+        lengths = np.full(len(some), interval_s, dtype=np.int64)
+        chunk = _Chunk(some, lengths, alone=False, picked=True)
+        taken += _close_chunk_once(connection, chunk, day=day, zone=zone, now=now)[1]
+    return taken
 
 
 def days_to_close(connection: sa.Connection, *, zone: ZoneInfo, now: int) -> list[date]:
@@ -131,7 +158,7 @@ def put_into_ledger(
     merged: list[tuple[ClosedDay, Merged]] = []
     for day in days:
         earlier = existing.get((day.day, day.channel_id))
-        if earlier is not None:
+        if earlier is not None and earlier != day:
             merged.append((earlier, merge(earlier, day)))
     changed = [result.day for earlier, result in merged if result.day != earlier]
     ledger.write_days(connection, new, closed_at=now)
@@ -182,10 +209,11 @@ def _closable(zone: ZoneInfo) -> sa.ColumnElement[bool]:
     return sa.and_(channels.c.zone == zone.key, channels.c.counting == int(Counting.INTERVAL))
 
 
-def _among(zone: ZoneInfo, offset_s: int) -> sa.Select[tuple[int]]:
+def _among(chunk: _Chunk, zone: ZoneInfo, offset_s: int) -> sa.Select[tuple[int]]:
     # A reading off its channel's grid has no place in a closed day: it stays in the daybook.
     on_grid = sa.literal(offset_s) % channels.c.interval_s == 0
-    return sa.select(channels.c.id).where(_closable(zone), on_grid)
+    among = sa.select(channels.c.id).where(_closable(zone), on_grid)
+    return among.where(channels.c.id.in_(chunk.channel_ids.tolist())) if chunk.picked else among
 
 
 def _close_chunk(
@@ -210,22 +238,29 @@ def _close_chunk_once(
     days = fold(columns)
     if not days:
         return 0, 0, 0
+    written, revised = put_into_ledger(
+        connection,
+        days,
+        existing=_in_ledger(connection, days, chunk, number=number),
+        now=now,
+        reason="late reading",
+        zone=zone,
+    )
+    return written, len(columns.channel_id), revised
+
+
+def _in_ledger(
+    connection: sa.Connection, days: Sequence[ClosedDay], chunk: _Chunk, *, number: int
+) -> dict[tuple[int, int], ClosedDay]:
+    if chunk.picked:
+        return ledger.days_by_key(connection, [(number, day.channel_id) for day in days])
     existing = ledger.days_of_channels(
         connection,
         day=number,
         first_channel_id=int(chunk.channel_ids[0]),
         last_channel_id=int(chunk.channel_ids[-1]),
     )
-
-    written, revised = put_into_ledger(
-        connection,
-        days,
-        existing={(number, channel_id): row for channel_id, row in existing.items()},
-        now=now,
-        reason="late reading",
-        zone=zone,
-    )
-    return written, len(columns.channel_id), revised
+    return {(number, channel_id): row for channel_id, row in existing.items()}
 
 
 def _take(connection: sa.Connection, chunk: _Chunk, *, day: date, zone: ZoneInfo) -> DayColumns:
@@ -240,7 +275,7 @@ def _take(connection: sa.Connection, chunk: _Chunk, *, day: date, zone: ZoneInfo
             last_channel_id=int(chunk.channel_ids[-1]),
             among=None
             if chunk.alone and offset % chunk.interval_s[0] == 0
-            else _among(zone, offset),
+            else _among(chunk, zone, offset),
         )
         interval_s = chunk.interval_s[np.searchsorted(chunk.channel_ids, channel_id)]
         parts.append((channel_id, amount, quality, offset // interval_s, interval_s))

@@ -134,6 +134,23 @@ def keep_superseded(connection: sa.Connection, rows: Sequence[tuple[int, ...]]) 
         )
 
 
+def superseded_among(
+    connection: sa.Connection, rows: Sequence[tuple[int, int, int, int]]
+) -> set[tuple[int, int, int, int]]:
+    """Return which (channel_id, starts_at, amount, quality) are kept as superseded already."""
+    if not rows:
+        return set()
+    columns = dict.fromkeys(("channel_id", "starts_at", "amount", "quality"), "bigint")
+    source, parameters = batch(connection, columns=columns, rows=rows)
+    same = " AND ".join(f"kept.{name} = batch.{name}" for name in columns)
+    statement = f"""
+        SELECT kept.channel_id, kept.starts_at, kept.amount, kept.quality
+        FROM {source} CROSS JOIN superseded_readings AS kept WHERE {same}
+    """  # noqa: S608 built from our own names only
+    found = connection.execute(sa.text(statement), parameters)
+    return {(row[0], row[1], row[2], row[3]) for row in found}
+
+
 def _stored(
     connection: sa.Connection, readings: Sequence[Reading]
 ) -> dict[tuple[int, int], tuple[int, int, int]]:

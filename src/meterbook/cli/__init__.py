@@ -10,7 +10,7 @@ import click
 import sqlalchemy as sa
 
 from meterbook import __version__
-from meterbook.cli import accounts, books, meters, serve, settings, upkeep
+from meterbook.cli import accounts, books, files, meters, serve, settings, upkeep
 from meterbook.cli.errors import one_line
 
 
@@ -25,6 +25,8 @@ for command in (
     accounts.account,
     meters.meter,
     books.close_day,
+    files.import_files,
+    files.export_files,
     settings.settings,
     upkeep.verify,
     upkeep.backup,

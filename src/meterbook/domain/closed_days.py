@@ -11,9 +11,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from meterbook.domain.reading_columns import IntColumn, numbered
 from meterbook.domain.readings import Quality
-
-IntColumn = npt.NDArray[np.int64]
 
 
 class ClosedDay(msgspec.Struct, frozen=True, gc=False):
@@ -55,21 +54,22 @@ def fold(columns: DayColumns) -> list[ClosedDay]:
     """Return one row per channel and day, by day and channel; no reading, no row."""
     if not len(columns.channel_id):
         return []
-    keys = np.stack([columns.day, columns.channel_id])
-    order = np.lexsort((columns.channel_id, columns.day))
-    begins = np.flatnonzero(np.any(np.diff(keys[:, order], prepend=-1) != 0, axis=0))
-    row_of = np.empty(len(order), dtype=np.int64)
-    row_of[order] = np.repeat(np.arange(len(begins)), np.diff(begins, append=len(order)))
-    heads = order[begins]
-    slots = columns.slots_in_day[heads]
-    shape = (len(begins), int(slots.max()))
+    first_day, first_channel = columns.day.min(), columns.channel_id.min()
+    width = int(columns.channel_id.max() - first_channel) + 1
+    keys = (columns.day - first_day) * width + (columns.channel_id - first_channel)
+    row_of, keys = numbered(keys)
+    slots = np.empty(len(keys), dtype=np.int64)
+    slots[row_of] = columns.slots_in_day
+    shape = (len(keys), int(slots.max()))
     amounts = np.zeros(shape, dtype=np.int64)
     present = np.zeros(shape, dtype=bool)
-    amounts[row_of, columns.slot] = columns.amount
-    present[row_of, columns.slot] = True
+    cells = row_of * shape[1] + columns.slot
+    amounts.ravel()[cells] = columns.amount
+    present.ravel()[cells] = True
     qualities = np.full(shape, int(Quality.RAW), dtype=np.uint8)
-    qualities[row_of, columns.slot] = columns.quality
-    return _rows(columns.channel_id[heads], columns.day[heads], slots, amounts, present, qualities)
+    qualities.ravel()[cells] = columns.quality
+    days, channel_ids = keys // width + first_day, keys % width + first_channel
+    return _rows(channel_ids, days, slots, amounts, present, qualities)
 
 
 def _rows(

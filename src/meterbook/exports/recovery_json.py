@@ -8,6 +8,7 @@ newest file alone is enough to restore the day.
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from typing import BinaryIO
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -23,15 +24,22 @@ def write_recovery_file(
     connection: sa.Connection, path: Path, *, day: date, zones: list[ZoneInfo]
 ) -> int:
     """Write one day's file atomically and return the number of readings in it."""
-    count = 0
     with written_atomically(path) as out:
-        out.write(b"{")
-        separator = b"\n"
-        for meter_id, stamped in _meters(connection, day=day, zones=zones):
-            out.write(separator + b'"%d": ' % meter_id + msgspec.json.encode(stamped))
-            separator = b",\n"
-            count += len(stamped)
-        out.write(b"\n}\n")
+        return write_recovery(connection, out, day=day, zones=zones)
+
+
+def write_recovery(
+    connection: sa.Connection, out: BinaryIO, *, day: date, zones: list[ZoneInfo]
+) -> int:
+    """Write one day, a meter a line, and return the number of readings in it."""
+    count = 0
+    out.write(b"{")
+    separator = b"\n"
+    for meter_id, stamped in _meters(connection, day=day, zones=zones):
+        out.write(separator + b'"%d": ' % meter_id + msgspec.json.encode(stamped))
+        separator = b",\n"
+        count += len(stamped)
+    out.write(b"\n}\n")
     return count
 
 

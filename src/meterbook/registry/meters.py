@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from meterbook.domain.local_days import grid_offset_s, time_zone
 from meterbook.domain.readings import HALF_HOUR_S, Counting, Flow
-from meterbook.storage.dialects import batch
+from meterbook.storage.dialects import batch, insert_rows, new_ids
 from meterbook.storage.tables import (
     ALWAYS_AFTER,
     ALWAYS_BEFORE,
@@ -96,45 +96,58 @@ def add_meters(
     if not numbers:
         return
     offset = grid_offset_s(time_zone(zone))
-    point_ids = connection.scalars(
-        sa.insert(meter_points).returning(meter_points.c.id, sort_by_parameter_order=True),
+    point_ids = new_ids(connection, meter_points, len(numbers))
+    channel_ids = new_ids(connection, channels, len(numbers))
+    insert_rows(
+        connection,
+        meter_points,
         [
-            {"zone": zone, "created_at": now, "region": (regions or {}).get(number)}
-            for number in numbers
+            (point_id, (regions or {}).get(number), zone, now)
+            for number, point_id in zip(numbers, point_ids, strict=True)
         ],
-    ).all()
-    channel_ids = connection.scalars(
-        sa.insert(channels).returning(channels.c.id, sort_by_parameter_order=True),
-        [
-            {
-                "meter_point_id": point_id,
-                "measurement": ACTIVE_ENERGY,
-                "flow": int(Flow.IMPORT),
-                "counting": int(Counting.INTERVAL),
-                "unit": "Wh",
-                "interval_s": HALF_HOUR_S,
-                "zone": zone,
-            }
-            for point_id in point_ids
-        ],
-    ).all()
-    connection.execute(
-        sa.insert(meters), [{"meter_id": number, "first_seen_at": now} for number in numbers]
+        columns=("id", "region", "zone", "created_at"),
     )
-    connection.execute(
-        sa.insert(installations),
+    counted = (ACTIVE_ENERGY, int(Flow.IMPORT), int(Counting.INTERVAL), "Wh", HALF_HOUR_S, zone)
+    insert_rows(
+        connection,
+        channels,
+        [ids + counted for ids in zip(channel_ids, point_ids, strict=True)],
+        columns=(
+            *("id", "meter_point_id", "measurement"),
+            *("flow", "counting", "unit", "interval_s", "zone"),
+        ),
+    )
+    insert_rows(
+        connection,
+        meters,
+        [(number, now) for number in numbers],
+        columns=("meter_id", "first_seen_at"),
+    )
+    insert_rows(
+        connection,
+        installations,
         [
-            {
-                "meter_id": number,
-                "installed_at": ALWAYS_BEFORE,
-                "removed_at": ALWAYS_AFTER,
-                "meter_point_id": point_id,
-                "channel_id": channel_id,
-                "grid_offset_s": offset,
-            }
+            (number, ALWAYS_BEFORE, ALWAYS_AFTER, point_id, channel_id, offset)
             for number, point_id, channel_id in zip(numbers, point_ids, channel_ids, strict=True)
         ],
+        columns=(
+            *("meter_id", "installed_at", "removed_at"),
+            *("meter_point_id", "channel_id", "grid_offset_s"),
+        ),
     )
+
+
+def zones_of(connection: sa.Connection, meter_ids: Collection[int]) -> dict[int, str]:
+    """Return the IANA zone of those meters that are known, where they are now."""
+    rows = [(meter_id,) for meter_id in sorted(set(meter_ids))]
+    source, parameters = batch(connection, columns={"meter_id": "bigint"}, rows=rows)
+    statement = f"""
+        SELECT installations.meter_id, channels.zone
+        FROM {source} CROSS JOIN installations CROSS JOIN channels
+        WHERE installations.meter_id = batch.meter_id AND channels.id = installations.channel_id
+        ORDER BY installations.meter_id, installations.installed_at
+    """  # noqa: S608 built from our own names only
+    return {row.meter_id: row.zone for row in connection.execute(sa.text(statement), parameters)}
 
 
 def set_meter_key(connection: sa.Connection, *, meter_id: int, key_hash: str | None) -> None:

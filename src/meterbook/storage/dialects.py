@@ -35,17 +35,32 @@ def batch(
     return f"unnest({arrays}) AS batch({', '.join(columns)})", parameters
 
 
-def insert_rows(connection: sa.Connection, table: sa.Table, rows: Rows) -> None:
-    """
-    Insert full rows, in the order of the table's columns, the fastest way the engine has.
+def new_ids(connection: sa.Connection, table: sa.Table, count: int) -> range | list[int]:
+    """Return ids for so many new rows of a table; the caller's transaction inserts them."""
+    if connection.dialect.name == "sqlite":
+        highest = connection.execute(sa.select(sa.func.max(table.c.id))).scalar() or 0
+        return range(highest + 1, highest + 1 + count)
+    numbers = sa.text("""
+        SELECT nextval(pg_get_serial_sequence(:name, 'id')) FROM generate_series(1, :count)
+    """)
+    return list(connection.scalars(numbers, {"name": table.name, "count": count}))
 
+
+def insert_rows(
+    connection: sa.Connection, table: sa.Table, rows: Rows, *, columns: Sequence[str] = ()
+) -> None:
+    """
+    Insert rows the fastest way the engine has.
+
+    :param columns: what each row holds, in its order; default: every column of the table.
     :raises sqlalchemy.exc.IntegrityError: if a key is there already.
     """
     if not rows:
         return
-    names = ", ".join(column.name for column in table.columns)
+    wanted = columns or [column.name for column in table.columns]
+    names = ", ".join(wanted)
     if connection.dialect.name == "sqlite":
-        marks = ", ".join("?" * len(table.columns))
+        marks = ", ".join("?" * len(wanted))
         statement = f"INSERT INTO {table.name} ({names}) VALUES ({marks})"  # noqa: S608 our own names
         connection.exec_driver_sql(statement, [tuple(row) for row in rows])
         return

@@ -1,0 +1,69 @@
+"""Where readings lie: the local day and the interval of each, for whole columns at once."""
+
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from meterbook.domain.closed_days import DayColumns
+from meterbook.domain.local_days import day_number, local_day, midnight
+from meterbook.domain.reading_columns import IntColumn, ReadingColumns
+
+
+class LocalSlots(msgspec.Struct, frozen=True):
+    """Readings with their places in local days."""
+
+    readings: ReadingColumns
+    day: IntColumn
+    """Days since 1970-01-01."""
+    slot: IntColumn
+    """Index of the interval in its local day."""
+    slots_in_day: IntColumn
+    day_ends_at: IntColumn
+
+    def only(self, wanted: npt.NDArray[np.bool_]) -> "LocalSlots":
+        """Return the readings that the mask picks."""
+        if wanted.all():
+            return self
+        return LocalSlots(
+            self.readings.only(wanted),
+            self.day[wanted],
+            self.slot[wanted],
+            self.slots_in_day[wanted],
+            self.day_ends_at[wanted],
+        )
+
+    def columns(self) -> DayColumns:
+        """Return what `domain.closed_days.fold` takes."""
+        return DayColumns(
+            channel_id=self.readings.source,
+            day=self.day,
+            slot=self.slot,
+            amount=self.readings.amount,
+            quality=self.readings.quality,
+            slots_in_day=self.slots_in_day,
+        )
+
+
+def local_slots(
+    readings: ReadingColumns, *, zone: ZoneInfo, interval_s: int
+) -> tuple[LocalSlots, int]:
+    """Return the readings that lie on the grid of their local day, and how many do not."""
+    first = local_day(int(readings.starts_at.min()), zone)
+    last = local_day(int(readings.starts_at.max()), zone)
+    number = day_number(first)
+    midnights = np.array(
+        [midnight(first + timedelta(days=i), zone) for i in range((last - first).days + 2)],
+        dtype=np.int64,
+    )
+    index = np.searchsorted(midnights, readings.starts_at, side="right") - 1
+    slots = np.diff(midnights) // interval_s
+    slot, rest = np.divmod(readings.starts_at - midnights[index], interval_s)
+    placed = LocalSlots(readings, index + number, slot, slots[index], midnights[index + 1])
+    # Where a zone once moved by odd minutes, the end of that day is shorter than an interval.
+    on_grid = (rest == 0) & (slot < placed.slots_in_day)
+    if on_grid.all():
+        return placed, 0
+    return placed.only(on_grid), int((~on_grid).sum())
