@@ -153,6 +153,16 @@ def _postgres_copy(folder: str) -> Iterator[str]:
         server.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
 
 
+@pytest.fixture
+def second_database(sqlite_template: Path, tmp_path: Path) -> Iterator[Database]:
+    """Give another empty SQLite database, to compare with."""
+    file = tmp_path / "second.sqlite"
+    shutil.copyfile(sqlite_template, file)
+    opened = Database(f"sqlite:///{file}")
+    yield opened
+    opened.close()
+
+
 def _postgres_url(folder: str, name: str) -> str:
     return f"postgresql+psycopg://postgres@/{name}?host={folder}"
 

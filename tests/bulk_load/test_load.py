@@ -71,7 +71,7 @@ def superseded(database: Database) -> list[tuple[int, int, int]]:
 
 @pytest.mark.parametrize("zone_name", ZONES)
 def test_loading_gives_the_ledger_that_packets_and_day_closes_give(
-    database: Database, sqlite_database: Database, zone_name: str
+    database: Database, second_database: Database, zone_name: str
 ) -> None:
     zone = ZoneInfo(zone_name)
     days = [date(2024, month, d) for month in (3, 4, 10) for d in (5, 6, 7, 26, 27, 30, 31)
@@ -88,10 +88,10 @@ def test_loading_gives_the_ledger_that_packets_and_day_closes_give(
     report = loaded(database, rows[::-1], zone=zone)
 
     packets = [Packet(meter, start + 1860, amount) for meter, start, amount in rows]
-    record_packets(sqlite_database, packets, zone=zone_name)
+    record_packets(second_database, packets, zone=zone_name)
     for day in days:
-        close_day(sqlite_database, day=day, zone=zone, now=NOW)
-    assert ledger_content(database) == ledger_content(sqlite_database)
+        close_day(second_database, day=day, zone=zone, now=NOW)
+    assert ledger_content(database) == ledger_content(second_database)
     assert (report.new_days, report.readings, report.off_grid) == (2 * len(days), len(rows), 0)
 
 

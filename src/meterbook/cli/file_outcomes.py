@@ -1,5 +1,6 @@
 """What an import is asked for, and what it says of each file."""
 
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -23,7 +24,8 @@ class ImportOptions(msgspec.Struct, frozen=True, kw_only=True):
     stamp_is_end: bool = False
     day: date | None = None
     dry_run: bool = False
-    personal: PersonalData
+    personal: Callable[[], PersonalData]
+    """Opens the key of names and FINs; only a master database needs it."""
 
 
 class FileOutcome(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -68,7 +69,7 @@ def import_files(
         stamp_is_end=stamp == "end",
         day=None if day is None else day.date(),
         dry_run=dry_run,
-        personal=_personal(settings),
+        personal=partial(_personal, settings),
     )
     found = _expanded(paths)
     refused = 0

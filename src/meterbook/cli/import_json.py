@@ -166,16 +166,19 @@ def _set_customers(
     options: ImportOptions,
 ) -> None:
     named = {m.meter_id: m for m in meters if m.name is not None or m.fin is not None}
+    if not named:
+        return
+    personal = options.personal()
     numbers = np.array(sorted(named), dtype=np.int64)
     known = known_or_new(connection, numbers, default_zone=options.zone.key, now=options.now)
     for number, meter in named.items():
         report.doubtful_fins += not meter.fin_fits
         point_id = known[number][-1].meter_point_id
-        there = customer_of(connection, options.personal, meter_point_id=point_id)
+        there = customer_of(connection, personal, meter_point_id=point_id)
         if there == (None, None):
             set_customer(
                 connection,
-                options.personal,
+                personal,
                 meter_point_id=point_id,
                 name=meter.name,
                 fin=meter.fin,
