@@ -16,7 +16,7 @@ from meterbook.bulk_load.loader import (
 )
 from meterbook.domain.closed_days import closed_day
 from meterbook.domain.local_days import time_zone
-from meterbook.domain.reading_columns import IntColumn, ReadingColumns
+from meterbook.domain.reading_columns import IntColumn, ReadingColumns, distinct
 from meterbook.domain.readings import Quality, Reading
 from meterbook.registry import meters
 from meterbook.storage.dialects import batch
@@ -54,7 +54,7 @@ def load_by_meter(
     """
     if not len(columns):
         return LoadReport()
-    numbers = np.unique(columns.source)
+    numbers = distinct(columns.source)
     known = known_or_new(connection, numbers, default_zone=default_zone, now=now)
     channel_ids = _channels_of(columns, numbers, known)
     columns = msgspec.structs.replace(columns, source=channel_ids)
@@ -149,7 +149,7 @@ def _channels_of(
 
 
 def _groups(connection: sa.Connection, columns: ReadingColumns) -> Iterator[_Group]:
-    kinds = _kinds(connection, np.unique(columns.source).tolist())
+    kinds = _kinds(connection, distinct(columns.source).tolist())
     for (zone, interval_s), members in kinds.items():
         alone = len(kinds) == 1
         readings = columns if alone else columns.only(np.isin(columns.source, members))

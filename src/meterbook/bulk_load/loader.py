@@ -25,7 +25,7 @@ from meterbook.bulk_load.local_slots import local_slots
 from meterbook.day_close import close_channels, put_into_ledger
 from meterbook.domain.closed_days import ClosedDay, fold, merge
 from meterbook.domain.local_days import day_bounds, day_number, local_day, midnight, numbered_day
-from meterbook.domain.reading_columns import IntColumn, ReadingColumns, settled
+from meterbook.domain.reading_columns import IntColumn, ReadingColumns, distinct, settled
 from meterbook.domain.readings import Quality, Reading
 from meterbook.storage.database import Database, is_conflict
 from meterbook.storage.dialects import batch
@@ -139,7 +139,7 @@ def load_channels(
     """
     if not len(columns):
         return LoadReport()
-    channel_ids = np.unique(columns.source)
+    channel_ids = distinct(columns.source)
     interval_s = _interval_s(connection, channel_ids, zone=zone)
     once = settled(columns)
     slots, off_grid = local_slots(once.readings, zone=zone, interval_s=interval_s)
@@ -233,10 +233,10 @@ def take_waiting(
         connection, starts_at=midnight(first, zone), ends_at=day_bounds(last, zone)[1]
     )
     waiting = {day_number(local_day(start, zone)) for start in starts}
-    for number in sorted(waiting & set(np.unique(day).tolist())):
+    for number in sorted(waiting):
         close_channels(
             connection,
-            channel_ids=np.unique(channel_id[day == number]),
+            channel_ids=distinct(channel_id[day == number]),
             interval_s=interval_s,
             day=numbered_day(number),
             zone=zone,

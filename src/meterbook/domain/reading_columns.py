@@ -82,7 +82,19 @@ def numbered(keys: IntColumn) -> tuple[IntColumn, IntColumn]:
         return numbers, different
     there = np.zeros(extent, dtype=bool)
     there[keys] = True
-    return (np.cumsum(there) - 1)[keys], np.flatnonzero(there)
+    different = np.flatnonzero(there)
+    if len(different) == extent:
+        return keys, different
+    return (np.cumsum(there) - 1)[keys], different
+
+
+def distinct(column: IntColumn) -> IntColumn:
+    """Return the different numbers of a column, rising, shape (m,)."""
+    if not len(column):
+        return column
+    lowest = int(column.min())
+    different: IntColumn = numbered(column - lowest)[1] + lowest
+    return different
 
 
 def settled(readings: ReadingColumns) -> Settled:
