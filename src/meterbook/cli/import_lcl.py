@@ -24,8 +24,8 @@ from meterbook.intake.files.csv_parts import PART_BYTES
 from meterbook.intake.files.lcl import LclLimits, LclPart, read_lcl
 from meterbook.storage.database import Database
 
-READINGS_PER_COMMIT = 1_000_000  # half a second of other writers' waiting
-FILES_AHEAD = 4  # parsed and waiting to be stored: bounds the memory
+READINGS_PER_COMMIT = 500_000  # a quarter of a second of other writers' waiting
+BYTES_AHEAD = PART_BYTES  # of files parsed and waiting to be stored: bounds the memory
 THREADS = 2  # Polars parses on all cores by itself
 
 
@@ -65,14 +65,19 @@ def import_lcl(
 
 
 def _checked_ahead(paths: Sequence[Path], limits: LclLimits) -> Iterator[_Checked]:
-    ahead: deque[Future[_Checked]] = deque()
+    sizes = [path.stat().st_size if path.is_file() else 0 for path in paths]
+    ahead: deque[tuple[Future[_Checked], int]] = deque()
+    waiting = 0
     with ThreadPoolExecutor(THREADS) as pool:
-        for path in paths:
-            ahead.append(pool.submit(_check, path, limits))
-            if len(ahead) > FILES_AHEAD:
-                yield ahead.popleft().result()
+        for path, size in zip(paths, sizes, strict=True):
+            while ahead and waiting + size > BYTES_AHEAD:
+                checked, bytes_done = ahead.popleft()
+                waiting -= bytes_done
+                yield checked.result()
+            ahead.append((pool.submit(_check, path, limits), size))
+            waiting += size
         while ahead:
-            yield ahead.popleft().result()
+            yield ahead.popleft()[0].result()
 
 
 def _check(path: Path, limits: LclLimits) -> _Checked:
