@@ -10,14 +10,15 @@ import sqlalchemy as sa
 from books import ledger_content, record_packets
 from meterbook import ledger
 from meterbook.bulk_load import LoadReport, load
-from meterbook.bulk_load.loader import MixedChannelsError
+from meterbook.bulk_load.loader import MixedChannelsError, in_one_transaction
 from meterbook.day_close import close_day
+from meterbook.daybook import ConcurrentChangeError
 from meterbook.domain.local_days import day_bounds, day_number, interval_starts, local_day
 from meterbook.domain.readings import Quality
 from meterbook.intake.packet_fields import Packet
 from meterbook.registry.meters import add_meters
 from meterbook.storage.database import Database
-from meterbook.storage.tables import daybook, superseded_readings
+from meterbook.storage.tables import daybook, meters, superseded_readings
 
 DAY = date(2025, 2, 8)
 UTC = ZoneInfo("UTC")
@@ -191,3 +192,19 @@ def test_channels_of_another_zone_are_refused_and_nothing_is_stored(database: Da
         loaded(database, [(1, starts[0], 10)])
 
     assert ledger_content(database) == []
+
+
+def test_a_load_that_lost_against_another_process_is_done_again_whole(database: Database) -> None:
+    tries = 0
+
+    def work(connection: sa.Connection) -> int:
+        nonlocal tries
+        tries += 1
+        add_meters(connection, [tries], zone="UTC", now=NOW)
+        if tries < 3:
+            raise ConcurrentChangeError
+        return tries
+
+    assert in_one_transaction(database, work) == 3
+    with database.reading() as connection:
+        assert list(connection.scalars(sa.select(meters.c.meter_id))) == [3]

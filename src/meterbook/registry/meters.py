@@ -23,6 +23,13 @@ from meterbook.storage.tables import (
 )
 
 ACTIVE_ENERGY = "active_energy"
+_POINT_COLUMNS = ("id", "region", "zone", "created_at")
+_CHANNEL_COLUMNS = (
+    "id", "meter_point_id", "measurement", "flow", "counting", "unit", "interval_s", "zone",
+)  # fmt: skip
+_INSTALLATION_COLUMNS = (
+    "meter_id", "meter_point_id", "channel_id", "installed_at", "removed_at", "grid_offset_s",
+)  # fmt: skip
 
 
 class UnknownMeterError(LookupError):
@@ -105,36 +112,18 @@ def add_meters(
             (point_id, (regions or {}).get(number), zone, now)
             for number, point_id in zip(numbers, point_ids, strict=True)
         ],
-        columns=("id", "region", "zone", "created_at"),
+        columns=_POINT_COLUMNS,
     )
     counted = (ACTIVE_ENERGY, int(Flow.IMPORT), int(Counting.INTERVAL), "Wh", HALF_HOUR_S, zone)
-    insert_rows(
-        connection,
-        channels,
-        [ids + counted for ids in zip(channel_ids, point_ids, strict=True)],
-        columns=(
-            *("id", "meter_point_id", "measurement"),
-            *("flow", "counting", "unit", "interval_s", "zone"),
-        ),
-    )
-    insert_rows(
-        connection,
-        meters,
-        [(number, now) for number in numbers],
-        columns=("meter_id", "first_seen_at"),
-    )
-    insert_rows(
-        connection,
-        installations,
-        [
-            (number, ALWAYS_BEFORE, ALWAYS_AFTER, point_id, channel_id, offset)
-            for number, point_id, channel_id in zip(numbers, point_ids, channel_ids, strict=True)
-        ],
-        columns=(
-            *("meter_id", "installed_at", "removed_at"),
-            *("meter_point_id", "channel_id", "grid_offset_s"),
-        ),
-    )
+    rows = [ids + counted for ids in zip(channel_ids, point_ids, strict=True)]
+    insert_rows(connection, channels, rows, columns=_CHANNEL_COLUMNS)
+    new = [(number, now) for number in numbers]
+    insert_rows(connection, meters, new, columns=("meter_id", "first_seen_at"))
+    installed = [
+        (*ids, ALWAYS_BEFORE, ALWAYS_AFTER, offset)
+        for ids in zip(numbers, point_ids, channel_ids, strict=True)
+    ]
+    insert_rows(connection, installations, installed, columns=_INSTALLATION_COLUMNS)
 
 
 def zones_of(connection: sa.Connection, meter_ids: Collection[int]) -> dict[int, str]:

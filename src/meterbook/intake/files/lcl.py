@@ -35,7 +35,9 @@ _HOME = re.compile(r"[A-Za-z]{0,8}([0-9]{1,9})", re.ASCII)
 _STAMP = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.0{1,7})?", re.ASCII
 )
-_NUMBER = re.compile(r"[0-9]{1,12}(?:\.[0-9]{0,24})?|\.[0-9]{1,24}", re.ASCII)
+_NUMBER = re.compile(
+    r"[+-]?(?:[0-9]{1,12}(?:\.[0-9]{0,24})?|\.[0-9]{1,24})(?:[eE][+-]?[0-9]{1,3})?", re.ASCII
+)
 _STAMP_CHARACTERS = 19
 _FRACTION = ".0000000"
 _MISSING = -1
@@ -227,9 +229,9 @@ def _read_stamp(text: str, limits: LclLimits) -> int:
 def _read_energy(text: str, limits: LclLimits) -> int:
     if text == "Null":
         return _MISSING
-    if not _NUMBER.fullmatch(text):
+    energy_kwh = Decimal(text) if _NUMBER.fullmatch(text) else Decimal(-1)
+    if energy_kwh < 0:
         raise ValueError("is not an energy in kWh, nor Null")
-    energy_kwh = Decimal(text)
     if energy_kwh > limits.reading_kwh_max:
         raise ValueError(f"is more than {limits.reading_kwh_max} kWh in half an hour")
     return kwh_to_wh(energy_kwh)
