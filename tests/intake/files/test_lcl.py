@@ -169,6 +169,30 @@ def test_the_quick_way_reads_what_the_careful_way_reads(
         assert getattr(quick, name).tolist() == getattr(careful, name).tolist()
 
 
+cells = st.tuples(
+    st.sampled_from(["MAC000002", "2", "mac9", "MAC", "MAC2x", "MAC1234567890", " MAC000002 "]),
+    st.sampled_from(["2013-01-01 00:30:00", "2013-01-01 00:30:00.0000000"])
+    | st.text("0123-: .+TZ", min_size=18, max_size=21),
+    st.sampled_from(["Null", "null", "inf", "nan", "", "1_0", "0x1", "+1", "-0", "1.", ".5", "1e2"])
+    | st.text("0123456789.eE+- ", max_size=6),
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(cells)
+def test_whatever_the_quick_way_takes_the_careful_way_reads_the_same(
+    row: tuple[str, str, str],
+) -> None:
+    part = CsvPart(None, (",".join(row) + "\n").encode(), 2)
+
+    quick = lcl._quick(part.body, LIMITS)
+
+    if quick is not None:
+        careful = lcl._careful(Path("home.csv"), part, LIMITS)
+        for name in careful.__struct_fields__:
+            assert getattr(quick, name).tolist() == getattr(careful, name).tolist()
+
+
 def test_parts_of_a_large_file_hold_every_line_once_and_keep_a_home_together(
     tmp_path: Path,
 ) -> None:
