@@ -29,6 +29,7 @@ from meterbook.intake.readings import ReadingsDoor
 from meterbook.intake.recorder import Answer, Arrival, PacketRecorder
 from meterbook.intake.senders import Senders, networks
 from meterbook.jobs.scheduler import Scheduler
+from meterbook.logs import configure_logs
 from meterbook.registry.personal_data import personal_data
 from meterbook.settings import Settings, load_settings
 from meterbook.storage.database import Database
@@ -48,12 +49,18 @@ ROUTES = [
     sign_in.sign_in,
     sign_in.sign_out,
 ]
+# Plain ASGI, looked at before the framework.
+DOORS = {
+    "/meter": "Take one packet and answer when it is on disk.",
+    "/readings": "Take many packets: JSON, NDJSON, CSV or Parquet, gzip or zstd.",
+}
 
 
 class _Meterbook:
     """What one server process holds, opened and closed with it."""
 
     def __init__(self, settings: Settings) -> None:
+        configure_logs(settings.log_level)
         time_zone(settings.timezone)
         self.settings = settings
         self.database = Database(settings.database_url)
