@@ -1,0 +1,63 @@
+"""
+A book of very many meters, made inside the database: the ground that speed is measured on.
+
+Amounts are those of a real London home (Low Carbon London, the sample in `simulate/`), each meter
+at a place of its own in the year, so that bytes and compression are as in real life.
+"""
+
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from meterbook.domain.readings import HALF_HOUR_S, Counting, Flow, Quality
+from meterbook.registry.meters import ACTIVE_ENERGY
+from meterbook.simulate.homes import sample_wh
+from meterbook.storage.database import Database
+from meterbook.storage.migrate import migrate
+from meterbook.storage.tables import ALWAYS_AFTER, ALWAYS_BEFORE
+
+SLOTS = 47  # a seed day: the last half hour never comes
+ZONE = "UTC"
+
+
+def make_meters(folder: Path, *, meters: int) -> Database:
+    """Return a new SQLite book in which meter, meter point and channel n are n."""
+    database = Database(f"sqlite:///{folder / 'meterbook.sqlite'}")
+    migrate(database)
+    numbers = (
+        "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < :meters) "
+        "SELECT {} FROM n"
+    )
+    rows = {
+        "meter_points (id, zone, created_at)": f"n, '{ZONE}', 0",
+        "channels (id, meter_point_id, measurement, flow, counting, unit, interval_s, zone)": (
+            f"n, n, '{ACTIVE_ENERGY}', {int(Flow.IMPORT)}, {int(Counting.INTERVAL)}, 'Wh', "
+            f"{HALF_HOUR_S}, '{ZONE}'"
+        ),
+        "meters (meter_id, first_seen_at)": "n, 0",
+        "installations (meter_id, installed_at, removed_at, meter_point_id, channel_id, "
+        "grid_offset_s)": f"n, {ALWAYS_BEFORE}, {ALWAYS_AFTER}, n, n, 0",
+    }
+    with database.writing() as connection:
+        for table, columns in rows.items():
+            statement = f"INSERT INTO {table} {numbers.format(columns)}"
+            connection.execute(sa.text(statement), {"meters": meters})
+        connection.exec_driver_sql("CREATE TEMP TABLE sample (n INTEGER PRIMARY KEY, wh INTEGER)")
+        sample = [(n, int(wh)) for n, wh in enumerate(sample_wh())]
+        connection.exec_driver_sql("INSERT INTO sample VALUES (?, ?)", sample)
+    return database
+
+
+def fill_daybook(database: Database, *, midnight: int) -> None:
+    """Put a seed day of every meter into the daybook."""
+    statement = sa.text(f"""
+        INSERT INTO daybook (starts_at, channel_id, amount, quality, received_at_ms)
+        SELECT :starts_at, id, sample.wh, {int(Quality.RAW)}, (:starts_at + 1860) * 1000
+        FROM channels CROSS JOIN sample
+        WHERE sample.n = (channels.id * 7919 + :slot) % (SELECT count(*) FROM sample)
+        ORDER BY id
+    """)
+    for slot in range(SLOTS):
+        with database.writing() as connection:
+            places = {"starts_at": midnight + slot * HALF_HOUR_S, "slot": slot}
+            connection.execute(statement, places)
