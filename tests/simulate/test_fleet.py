@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from commands import run_command
 from meterbook.simulate.fleet import ServerAwayError, post_packets, wait_until_ready
 from meterbook.simulate.outcomes import Outcomes
 from meterbook.simulate.packets import DuePacket
-from commands import run_command
 from servers import free_port, running_server
 
 Answer = Callable[[web.Request], Awaitable[web.Response]]

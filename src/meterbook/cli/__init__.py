@@ -10,7 +10,7 @@ import click
 import sqlalchemy as sa
 
 from meterbook import __version__
-from meterbook.cli import accounts, books, meters, serve, settings, simulate, upkeep
+from meterbook.cli import accounts, books, demo, meters, serve, settings, simulate, upkeep
 from meterbook.cli.errors import one_line
 
 
@@ -22,6 +22,7 @@ def meterbook() -> None:
 
 for command in (
     serve.serve,
+    demo.demo,
     accounts.account,
     meters.meter,
     books.close_day,
