@@ -10,11 +10,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from litestar import Litestar
+from litestar import Litestar, Request, Response
 from litestar.config.csrf import CSRFConfig
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.plugins.jinja import JinjaTemplateEngine
+from litestar.response import Template
 from litestar.static_files import create_static_files_router
 from litestar.template import TemplateConfig
 
@@ -34,6 +35,7 @@ from meterbook.registry.personal_data import personal_data
 from meterbook.settings import Settings, load_settings
 from meterbook.storage.database import Database
 from meterbook.web import consumption, profile, sign_in
+from meterbook.web.problem_page import as_page
 
 ASGIApplication = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 _WEB = Path(__file__).parent / "web"
@@ -116,6 +118,10 @@ def create_app(settings: Settings | None = None) -> ASGIApplication:
     return application
 
 
+def _respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes] | Template:
+    return as_page(request, respond_with_problem(request, error))
+
+
 def _litestar(running: _Meterbook) -> Litestar:
     settings = running.settings
     app = Litestar(
@@ -127,7 +133,7 @@ def _litestar(running: _Meterbook) -> Litestar:
             "now": Provide(access.provide_now, sync_to_thread=False),
             "caller": Provide(access.provide_caller, sync_to_thread=True),
         },
-        exception_handlers={Exception: respond_with_problem},
+        exception_handlers={Exception: _respond},
         csrf_config=CSRFConfig(
             secret=running.personal.derived_secret("csrf"), cookie_httponly=True
         ),

@@ -137,6 +137,20 @@ def add_meters(
     )
 
 
+def claim_meters(
+    connection: sa.Connection, meter_ids: Collection[int], *, account_id: int, now: int
+) -> None:
+    """Give the meter points where the meters are now to the account."""
+    there = sa.select(installations.c.meter_point_id).where(
+        installations.c.meter_id.in_(sorted(meter_ids)), installations.c.removed_at == ALWAYS_AFTER
+    )
+    connection.execute(
+        sa.update(meter_points)
+        .where(meter_points.c.id.in_(there))
+        .values(account_id=account_id, claimed_at=now)
+    )
+
+
 def set_meter_key(connection: sa.Connection, *, meter_id: int, key_hash: str | None) -> None:
     """
     Give the meter a key, or take it away: from then on packets must, or need not, carry it.
