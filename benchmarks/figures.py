@@ -42,7 +42,9 @@ def repeated(runs: int, measure: Callable[[], dict[str, float]]) -> dict[str, li
 
 def show(figures: Sequence[Figure]) -> None:
     """Print the figures as a table."""
-    table = Table("figure", "median", "lowest", "highest", "runs", "unit", "aim", "reached", box=None)
+    table = Table(
+        "figure", "median", "lowest", "highest", "runs", "unit", "aim", "reached", box=None
+    )
     for figure in figures:
         table.add_row(
             figure.name,
@@ -58,4 +60,4 @@ def show(figures: Sequence[Figure]) -> None:
 
 
 def _text(number: float) -> str:
-    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:,.2f}"  # noqa: PLR2004 four digits
+    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:,.2f}"
