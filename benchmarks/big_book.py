@@ -1,8 +1,8 @@
 """
 A book of very many meters, made inside the database: the ground that speed is measured on.
 
-Amounts are those of a real London home (Low Carbon London, the sample in `simulate/`), each meter
-at a place of its own in the year, so that bytes and compression are as in real life.
+Amounts are those of the real London homes in `simulate/sample`, each meter at a place of its own in
+their year, so that bytes and pages are as in real life.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from meterbook.domain.readings import HALF_HOUR_S, Counting, Flow, Quality
 from meterbook.registry.meters import ACTIVE_ENERGY
-from meterbook.simulate.homes import sample_wh
+from meterbook.simulate.real_homes import MISSING, real_homes
 from meterbook.storage.database import Database
 from meterbook.storage.migrate import migrate
 from meterbook.storage.tables import ALWAYS_AFTER, ALWAYS_BEFORE
@@ -43,7 +43,8 @@ def make_meters(folder: Path, *, meters: int) -> Database:
             statement = f"INSERT INTO {table} {numbers.format(columns)}"
             connection.execute(sa.text(statement), {"meters": meters})
         connection.exec_driver_sql("CREATE TEMP TABLE sample (n INTEGER PRIMARY KEY, wh INTEGER)")
-        sample = [(n, int(wh)) for n, wh in enumerate(sample_wh())]
+        known = [int(wh) for home in real_homes() for wh in home.energy_wh if wh != MISSING]
+        sample = list(enumerate(known))
         connection.exec_driver_sql("INSERT INTO sample VALUES (?, ?)", sample)
     return database
 
@@ -56,7 +57,7 @@ def fill_daybook(database: Database, *, midnight: int) -> None:
         FROM channels CROSS JOIN sample
         WHERE sample.n = (channels.id * 7919 + :slot) % (SELECT count(*) FROM sample)
         ORDER BY id
-    """)
+    """)  # noqa: S608 our own words
     for slot in range(SLOTS):
         with database.writing() as connection:
             places = {"starts_at": midnight + slot * HALF_HOUR_S, "slot": slot}
