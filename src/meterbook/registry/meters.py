@@ -64,6 +64,20 @@ def installations_of(
     return found
 
 
+def refused_meters(
+    connection: sa.Connection, meter_ids: Collection[int], *, key_hash: str | None
+) -> set[int]:
+    """Return which of the meters this key, or no key, may not write."""
+    rows = [(meter_id,) for meter_id in sorted(set(meter_ids))]
+    source, parameters = batch(connection, columns={"meter_id": "bigint"}, rows=rows)
+    statement = f"""
+        SELECT batch.meter_id FROM {source}
+        LEFT JOIN meters ON meters.meter_id = batch.meter_id
+        WHERE meters.key_hash IS DISTINCT FROM CAST(:key_hash AS text)
+    """  # noqa: S608 built from our own names only
+    return set(connection.scalars(sa.text(statement), parameters | {"key_hash": key_hash}))
+
+
 def installation_at(known: Sequence[Installation], instant: int) -> Installation:
     """
     Return the installation of an instant.
