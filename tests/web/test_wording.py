@@ -48,23 +48,33 @@ def test_the_hour_the_clock_repeats_is_told_apart_by_its_offset() -> None:
     ]
 
     assert point_words(starts, resolution=Resolution.HALF_HOUR) == [
-        "Sun 26 Oct 2025, 00:30",
-        "Sun 26 Oct 2025, 01:00",
-        "Sun 26 Oct 2025, 01:30",
-        "Sun 26 Oct 2025, 01:00 (+00:00)",
-        "Sun 26 Oct 2025, 01:30 (+00:00)",
-        "Sun 26 Oct 2025, 02:00",
+        "Sun 26 Oct, 00:30",
+        "Sun 26 Oct, 01:00",
+        "Sun 26 Oct, 01:30",
+        "Sun 26 Oct, 01:00 (+00:00)",
+        "Sun 26 Oct, 01:30 (+00:00)",
+        "Sun 26 Oct, 02:00",
     ]
 
 
 @pytest.mark.parametrize(
     ("resolution", "said"),
     [
-        (Resolution.DAY, "Mon 1 Dec 2025"),
-        (Resolution.WEEK, "week of 1 Dec 2025"),
+        (Resolution.DAY, "Mon 1 Dec"),
+        (Resolution.WEEK, "week of 1 Dec"),
         (Resolution.MONTH, "December 2025"),
         (Resolution.YEAR, "2025"),
     ],
 )
 def test_a_longer_point_is_said_by_what_it_covers(resolution: Resolution, said: str) -> None:
     assert point_words(["2025-12-01T00:00:00+00:00"], resolution=resolution) == [said]
+
+
+def test_points_of_several_years_say_their_year() -> None:
+    starts = ["2025-12-31T00:00:00+00:00", "2026-01-01T00:00:00+00:00"]
+
+    assert point_words(starts, resolution=Resolution.DAY) == ["Wed 31 Dec 2025", "Thu 1 Jan 2026"]
+
+
+def test_no_point_no_words() -> None:
+    assert point_words([], resolution=Resolution.DAY) == []

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,7 +72,10 @@ def _live_meters(url: str, *, since: int) -> Iterator[None]:
     simulator = multiprocessing.Process(
         target=post_live, args=(url, since, os.getpid()), name="meters", daemon=True
     )
+    # Ctrl-C reaches every process of a terminal; this one is ended below, without a word.
+    interrupted = signal.signal(signal.SIGINT, signal.SIG_IGN)
     simulator.start()
+    signal.signal(signal.SIGINT, interrupted)
     try:
         yield
     finally:

@@ -104,6 +104,7 @@ async def _post(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    console = Console(stderr=True)
     columns = ("[bold]{task.fields[rate]:,.0f}/s", "{task.completed:,.0f} acknowledged")
     with Progress(
         SpinnerColumn(),
@@ -111,8 +112,9 @@ async def _post(
         *map(TextColumn, columns),
         TextColumn("{task.fields[trouble]}"),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
+        disable=not console.is_terminal,
     ) as progress:
         task = progress.add_task("", total=None, rate=0.0, trouble="")
         begun = loop.time()

@@ -25,8 +25,7 @@ def post_live(url: str, since: int, parent: int) -> None:
 
 async def _post_live(url: str, *, since: int, parent: int) -> None:
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     work = asyncio.create_task(_post_when_ready(url, since=since, stop=stop))
     # Asked again and again: nobody tells a process that its parent was killed.
     while not (work.done() or stop.is_set() or os.getppid() != parent):  # noqa: ASYNC110 see above

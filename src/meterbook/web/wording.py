@@ -1,6 +1,6 @@
 """How pages say periods and times; the JSON of the same routes says them in ISO 8601."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime, time, timedelta
 
 from meterbook.domain.periods import Resolution
@@ -36,35 +36,38 @@ def range_words(starts_at: str, ends_at: str) -> str:
     return f"{_day(begin)}, {begin:%H:%M} to {end:%H:%M}"
 
 
-def point_words(starts_at: Iterable[str], *, resolution: Resolution) -> list[str]:
+def point_words(starts_at: Sequence[str], *, resolution: Resolution) -> list[str]:
     """
-    Return each point's beginning; the hour the clock repeats in autumn has its offset added.
+    Return each point's beginning, with the year only where they are of several.
+
+    The hour that the clock repeats in autumn has its offset added.
 
     >>> point_words(["2025-02-08T00:30:00+00:00"], resolution=Resolution.HALF_HOUR)
-    ['Sat 8 Feb 2025, 00:30']
+    ['Sat 8 Feb, 00:30']
     >>> point_words(["2025-02-03T00:00:00+00:00"], resolution=Resolution.WEEK)
-    ['week of 3 Feb 2025']
+    ['week of 3 Feb']
     """
+    years = len({text[:4] for text in starts_at}) > 1
     words: list[str] = []
     for text in starts_at:
-        begin = datetime.fromisoformat(text)
-        said = _point(begin, resolution)
+        said = _point(datetime.fromisoformat(text), resolution, years=years)
         words.append(f"{said} ({text[-6:]})" if words[-4:].count(said) else said)
     return words
 
 
-def _point(begin: datetime, resolution: Resolution) -> str:
+def _point(begin: datetime, resolution: Resolution, *, years: bool) -> str:
+    day = _day(begin) if years else f"{begin.day} {begin:%b}"
     match resolution:
         case Resolution.YEAR:
             return f"{begin:%Y}"
         case Resolution.MONTH:
             return f"{begin:%B %Y}"
         case Resolution.WEEK:
-            return f"week of {_day(begin)}"
+            return f"week of {day}"
         case Resolution.DAY:
-            return f"{begin:%a} {_day(begin)}"
+            return f"{begin:%a} {day}"
         case Resolution.HALF_HOUR | Resolution.HOUR:
-            return f"{begin:%a} {_day(begin)}, {begin:%H:%M}"
+            return f"{begin:%a} {day}, {begin:%H:%M}"
 
 
 def _day(moment: datetime) -> str:
