@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test check bench format lock
+.PHONY: setup demo test check bench format lock reference
 
 setup: $(READY)
 
@@ -30,6 +30,10 @@ check: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks
+
+# Writes docs/reference from the code.
+reference: setup
+	$(BIN)/python tests/reference.py
 
 format: setup
 	$(BIN)/ruff format .

@@ -8,14 +8,14 @@ the command needs to import a file without rows.
 """
 
 import os
-import shutil
 import sqlite3
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from benchmarks.figures import Figure, repeated, show
 
 RUNS = 5
 HOMES = 100
@@ -67,29 +67,32 @@ def stored_bytes(data_dir: Path) -> tuple[int, int]:
     return file.stat().st_size, days * 48 - missing
 
 
-def main() -> None:
-    """Run and print."""
-    folder = Path(tempfile.mkdtemp(prefix="meterbook-import-"))
-    try:
-        homes = folder / "homes"
-        homes.mkdir()
-        rows = make_homes(homes)
-        nothing = folder / "nothing.csv"
+def measure(homes: Path, rows: int) -> dict[str, float]:
+    """Import once into an empty book and return the figures of this run."""
+    with tempfile.TemporaryDirectory(prefix="meterbook-bench-") as folder:
+        nothing = Path(folder) / "nothing.csv"
         nothing.write_text("LCLid,tstp,energy(kWh/hh)\n", encoding="ascii")
-        seconds, idle = [], []
-        for run in range(RUNS):
-            idle.append(import_once(nothing, folder / f"idle{run}"))
-            seconds.append(import_once(homes / "*.csv", folder / f"run{run}"))
-        size, readings = stored_bytes(folder / "run0")
-        median = statistics.median(seconds)
-        work = median - statistics.median(idle)
-        print(f"import: {rows} rows of {HOMES} homes, median of {RUNS} runs")
-        print(f"  whole command     {median:6.2f} s  {rows / median:12,.0f} readings/s")
-        print(f"  without start-up  {work:6.2f} s  {rows / work:12,.0f} readings/s")
-        print(f"  SQLite file       {size / readings:6.2f} bytes a reading")
-    finally:
-        shutil.rmtree(folder)
+        idle_s = import_once(nothing, Path(folder) / "idle")
+        whole_s = import_once(homes / "*.csv", Path(folder) / "book")
+        size, readings = stored_bytes(Path(folder) / "book")
+    return {
+        "whole": rows / whole_s,
+        "work": rows / max(whole_s - idle_s, 0.001),
+        "bytes": size / readings,
+    }
+
+
+def figures() -> list[Figure]:
+    """Make the homes, measure, and return what was found."""
+    with tempfile.TemporaryDirectory(prefix="meterbook-homes-") as folder:
+        rows = make_homes(Path(folder))
+        found = repeated(RUNS, lambda: measure(Path(folder), rows))
+    return [
+        Figure("import of files, with start-up", "readings/s", found["whole"], aim=1_500_000),
+        Figure("import of files, without start-up", "readings/s", found["work"], aim=1_500_000),
+        Figure("imported, SQLite file", "bytes/reading", found["bytes"], 2.3, lower_is_better=True),
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    show(figures())

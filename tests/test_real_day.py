@@ -1,94 +1,90 @@
-"""A real day and a real year of London home MAC000002, end to end, on both engines."""
+"""
+A real day end to end: 47 packets of a London home through HTTP, closed, and read back.
 
-from collections.abc import Iterator
-from datetime import date, timedelta
+The home is MAC000002 of the Low Carbon London trial. Like every meter of the seed it sends nothing
+between 23:30 and midnight.
+"""
+
+import csv
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
-from zoneinfo import ZoneInfo
+from typing import Any
 
-import msgspec
-import pytest
+import httpx
 
-from books import record_packets
-from imports import NOW, imported
-from meterbook.cli.import_lcl import import_lcl
-from meterbook.day_close import close_day
-from meterbook.domain.local_days import interval_starts
-from meterbook.domain.periods import Resolution, free_period
-from meterbook.exports.master_json import write_master_database
-from meterbook.intake.files.lcl import LclLimits, read_lcl
-from meterbook.intake.packet_fields import Packet
-from meterbook.queries.consumption import Consumption, consumption
-from meterbook.queries.meter_places import meter_place
-from meterbook.storage.database import Database
+from commands import PASSWORD, run_command
+from servers import running_server
 
-UTC = ZoneInfo("UTC")
-DAY = date(2013, 6, 12)
+DAY = datetime(2013, 3, 12, tzinfo=UTC)
 
 
-@pytest.fixture
-def home_2(shared_data: Path) -> Path:
-    """Give the raw file of home MAC000002."""
-    return shared_data / "lcl_raw_mac000002" / "MAC000002.csv"
+def packets_of_the_day(raw: Path) -> dict[str, Decimal]:
+    """Return stamp to kWh for the 47 half-hours that end by 23:30."""
+    packets = {}
+    with raw.open(encoding="ascii", newline="") as lines:
+        for _, stamp, energy in list(csv.reader(lines))[1:]:
+            starts_at = datetime.fromisoformat(stamp.rstrip("0").rstrip(".")).replace(tzinfo=UTC)
+            if DAY <= starts_at < DAY + timedelta(hours=23, minutes=30):
+                packets[(starts_at + timedelta(minutes=31)).isoformat()] = Decimal(energy.strip())
+    return packets
 
 
-def asked(database: Database, first: date, end: date, resolution: Resolution) -> Consumption:
-    with database.reading() as connection:
-        place = meter_place(connection, meter_id=2)
-        assert place is not None
-        return consumption(
-            connection,
-            place=place,
-            period=free_period(first, end, zone=UTC),
-            resolution=resolution,
-            now=NOW,
-        )
-
-
-def test_47_packets_of_a_real_day_are_its_total_and_its_47_stamps(
-    database: Database, home_2: Path, tmp_path: Path
+def test_47_real_packets_become_a_closed_day_that_adds_up_to_the_wh(
+    database_url: str, tmp_path: Path, shared_data: Path
 ) -> None:
-    [part] = read_lcl(home_2, limits=LclLimits(now=NOW))
-    amounts = dict(
-        zip(part.readings.starts_at.tolist(), part.readings.amount.tolist(), strict=True)
-    )
-    starts = interval_starts(DAY, UTC)[:47]
-    record_packets(database, [Packet(2, start + 1860, amounts[start]) for start in starts])
-    close_day(database, day=DAY, zone=UTC, now=NOW)
+    packets = packets_of_the_day(shared_data / "lcl_raw_mac000002" / "MAC000002.csv")
+    assert len(packets) == 47
+    total_kwh = float(sum(packets.values()))
+    made = run_command(
+        "account", "create", "olga", "--email", "o@example.com", "--role", "operator",
+        folder=tmp_path, database_url=database_url, stdin=PASSWORD,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
 
-    found = asked(database, DAY, DAY + timedelta(days=1), Resolution.HALF_HOUR)
+    with (
+        running_server(tmp_path, database_url=database_url) as server,
+        httpx.Client(base_url=server.url, timeout=30) as client,
+    ):
+        for stamp, reading_kwh in packets.items():
+            packet = {"id": 2, "timestamp": stamp, "reading_kWh": float(reading_kwh)}
+            assert client.post("/meter", json=packet).status_code == 201
+        before = consumption(client)
+        closed = run_command("close-day", "2013-03-12", folder=tmp_path, database_url=database_url)
+        assert closed.stdout == "2013-03-12 UTC: 47 readings into 1 days, 0 of them revised\n"
+        after = consumption(client)
 
-    total = sum(amounts[start] for start in starts)
-    assert (found.total_kwh, found.missing_intervals) == (total / 1000, 1)
-    path = tmp_path / "master.json"
-    with database.reading() as connection, path.open("wb") as out:
-        write_master_database(connection, out)
-    entry = msgspec.json.decode(path.read_bytes())["2"]
-    assert entry["2013-06-12"] == total / 1000
-    stamps = [f"{i // 60:02d}:{i % 60:02d}" for i in range(31, 24 * 60, 30)]
-    assert list(entry["previous_day"]) == stamps
-    assert len(stamps) == 47
-
-
-def test_the_year_2013_adds_up_the_same_by_day_month_and_year(
-    database: Database, home_2: Path
-) -> None:
-    lines = imported(import_lcl, database, home_2)
-
-    first, end = date(2013, 1, 1), date(2014, 1, 1)
-    for resolution, count in _resolutions():
-        found = asked(database, first, end, resolution)
-        assert len(found.points) == count
-        assert found.total_kwh == 4214.648
-        assert round(sum(point.energy_kwh or 0 for point in found.points), 3) == 4214.648
-        assert found.missing_intervals == 0
-    assert "17 repeated" in lines[0]
-    assert "1 Null (first in line 3242)" in lines[0]
+    assert before == after
+    assert after["total_kWh"] == total_kwh
+    assert after["missing_intervals"] == 1
+    assert len(after["points"]) == 48
+    assert after["points"][-1] == {
+        "starts_at": "2013-03-12T23:30:00+00:00",
+        "kWh": None,
+        "quality": None,
+        "missing_intervals": 1,
+    }
+    verified = run_command("verify", folder=tmp_path, database_url=database_url)
+    assert (verified.returncode, verified.stdout) == (0, "the books are in order\n")
 
 
-def _resolutions() -> Iterator[tuple[Resolution, int]]:
-    yield from [
-        (Resolution.HALF_HOUR, 17_520),
-        (Resolution.DAY, 365),
-        (Resolution.MONTH, 12),
-        (Resolution.YEAR, 1),
-    ]
+def consumption(client: httpx.Client) -> dict[str, Any]:
+    """Return the day's consumption as the signed-in operator sees it."""
+    if "meterbook_session" not in client.cookies:
+        sign_in(client)
+    answer = client.get("/profile/2/consumption?from=2013-03-12&to=2013-03-13")
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def sign_in(client: httpx.Client) -> None:
+    """Sign in as a browser does."""
+    assert client.get("/sign-in", headers={"accept": "text/html"}).status_code == 200
+    form = {
+        "username": "olga",
+        "password": PASSWORD,
+        "_csrf_token": client.cookies["csrftoken"],
+        "next": "/profile",
+    }
+    assert client.post("/sign-in", data=form).status_code == 303

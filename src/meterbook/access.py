@@ -17,7 +17,7 @@ from meterbook.domain.meter_ids import MeterIdError, meter_id
 from meterbook.queries.meter_places import MeterPlace, meter_place
 from meterbook.registry.accounts import Account, Role
 from meterbook.registry.personal_data import PersonalData
-from meterbook.registry.tokens import account_of_token, touch_token
+from meterbook.registry.tokens import account_of_token, is_due_for_touch, touch_token
 from meterbook.storage.database import Database
 
 SESSION_COOKIE = "meterbook_session"
@@ -99,7 +99,11 @@ def provide_caller(request: ASGIConnection[Any, Any, Any, Any], now: int) -> Cal
 
 def keep_session(book: Book, caller: Caller, *, now: int) -> None:
     """Note that the session was used, so that it does not time out under one's hands."""
-    if caller.secret:
+    if not caller.secret:
+        return
+    with book.database.reading() as connection:
+        due = is_due_for_touch(connection, secret=caller.secret, now=now)
+    if due:
         with book.database.writing() as connection:
             touch_token(connection, secret=caller.secret, now=now)
 

@@ -10,11 +10,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from litestar import Litestar
+from litestar import Litestar, Request, Response
 from litestar.config.csrf import CSRFConfig
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.plugins.jinja import JinjaTemplateEngine
+from litestar.response import Template
 from litestar.static_files import create_static_files_router
 from litestar.template import TemplateConfig
 
@@ -29,10 +30,12 @@ from meterbook.intake.readings import ReadingsDoor
 from meterbook.intake.recorder import Answer, Arrival, PacketRecorder
 from meterbook.intake.senders import Senders, networks
 from meterbook.jobs.scheduler import Scheduler
+from meterbook.logs import configure_logs
 from meterbook.registry.personal_data import personal_data
 from meterbook.settings import Settings, load_settings
 from meterbook.storage.database import Database
 from meterbook.web import consumption, profile, sign_in
+from meterbook.web.problem_page import as_page
 
 ASGIApplication = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 _WEB = Path(__file__).parent / "web"
@@ -48,12 +51,18 @@ ROUTES = [
     sign_in.sign_in,
     sign_in.sign_out,
 ]
+# Plain ASGI, looked at before the framework.
+DOORS = {
+    "/meter": "Take one packet and answer when it is on disk.",
+    "/readings": "Take many packets: JSON, NDJSON, CSV or Parquet, gzip or zstd.",
+}
 
 
 class _Meterbook:
     """What one server process holds, opened and closed with it."""
 
     def __init__(self, settings: Settings) -> None:
+        configure_logs(settings.log_level)
         time_zone(settings.timezone)
         self.settings = settings
         self.database = Database(settings.database_url)
@@ -109,6 +118,10 @@ def create_app(settings: Settings | None = None) -> ASGIApplication:
     return application
 
 
+def _respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes] | Template:
+    return as_page(request, respond_with_problem(request, error))
+
+
 def _litestar(running: _Meterbook) -> Litestar:
     settings = running.settings
     app = Litestar(
@@ -120,7 +133,7 @@ def _litestar(running: _Meterbook) -> Litestar:
             "now": Provide(access.provide_now, sync_to_thread=False),
             "caller": Provide(access.provide_caller, sync_to_thread=True),
         },
-        exception_handlers={Exception: respond_with_problem},
+        exception_handlers={Exception: _respond},
         csrf_config=CSRFConfig(
             secret=running.personal.derived_secret("csrf"), cookie_httponly=True
         ),

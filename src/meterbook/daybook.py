@@ -9,13 +9,14 @@ it reads the ledger with the daybook laid over it.
 
 from collections.abc import Sequence
 from enum import Enum
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
 from meterbook.domain.readings import Quality, Reading
-from meterbook.storage.dialects import batch, row_lock
+from meterbook.storage.dialects import batch, batch_parameters, batch_source, row_lock
 from meterbook.storage.tables import daybook, superseded_readings
 
 IntColumn = npt.NDArray[np.int64]
@@ -57,13 +58,20 @@ def record_new_packets(
 
     :param received_at_ms: of no other call, so that `record_readings` knows what this one stored.
     """
-    source, parameters = batch(connection, columns=_PACKET_COLUMNS, rows=packets)
+    name = connection.dialect.name
+    parameters = batch_parameters(name, columns=_PACKET_COLUMNS, rows=packets)
+    parameters |= {"received_at_ms": received_at_ms, "grid_offset_s": grid_offset_s}
+    return connection.execute(_new_packets_statement(name), parameters).rowcount
+
+
+@lru_cache
+def _new_packets_statement(dialect_name: str) -> sa.TextClause:
     # CROSS JOIN fixes SQLite's order: batch first, then two look-ups by key for each packet.
-    statement = f"""
+    return sa.text(f"""
         INSERT INTO daybook (starts_at, channel_id, amount, quality, received_at_ms)
-        SELECT batch.starts_at, installations.channel_id, batch.energy_wh,
-               CAST(:quality AS smallint), CAST(:received_at_ms AS bigint)
-        FROM {source}
+        SELECT batch.starts_at, installations.channel_id, batch.energy_wh, {int(Quality.RAW)},
+               CAST(:received_at_ms AS bigint)
+        FROM {batch_source(dialect_name, columns=_PACKET_COLUMNS)}
         CROSS JOIN meters CROSS JOIN installations
         WHERE meters.meter_id = batch.meter_id
           AND meters.key_hash IS NOT DISTINCT FROM batch.key_hash
@@ -73,17 +81,7 @@ def record_new_packets(
           AND installations.grid_offset_s = :grid_offset_s
         ORDER BY batch.starts_at, installations.channel_id
         ON CONFLICT DO NOTHING
-    """  # noqa: S608 built from our own names only
-    done = connection.execute(
-        sa.text(statement),
-        parameters
-        | {
-            "quality": int(Quality.RAW),
-            "received_at_ms": received_at_ms,
-            "grid_offset_s": grid_offset_s,
-        },
-    )
-    return done.rowcount
+    """)  # noqa: S608 built from our own names only
 
 
 def record_readings(

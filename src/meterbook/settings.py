@@ -145,10 +145,10 @@ def _convert(found: Mapping[str, tuple[Any, str]]) -> Settings:
     return Settings(**values)
 
 
-def _shown(name: str, value: object) -> str:
+def _shown(name: str, set_to: object) -> str:
     if name in SECRETS:
-        return "********" if value else ""
-    text = str(value)
+        return "********" if set_to else ""
+    text = str(set_to)
     if name == "database" and "@" in text:
         scheme, _, rest = text.partition("://")
         user = rest.rpartition("@")[0].partition(":")[0]

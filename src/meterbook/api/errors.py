@@ -1,6 +1,8 @@
 """Maps errors to problem documents (RFC 9457); a browser gets a small page instead."""
 
+import traceback
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,10 +24,7 @@ def respond_with_problem(request: Request[Any, Any, Any], error: Exception) -> R
     """Answer a request that failed."""
     document, headers = _problem_of(error)
     if document.status == 500:  # noqa: PLR2004 the status itself
-        # The type only: a message may carry what a person typed.
-        _log.error(
-            "request failed", path=request.url.path, error=type(error).__name__, exc_info=error
-        )
+        _log.error("request failed", path=request.url.path, **_where(error))
     return Response(
         msgspec.json.encode(document),
         status_code=document.status,
@@ -53,6 +52,15 @@ def _problem_of(error: Exception) -> tuple[Problem, Mapping[str, str]]:  # noqa:
             }
         case _:
             return problem(500, "something went wrong here; it has been logged"), {}
+
+
+def _where(error: Exception) -> dict[str, str]:
+    # Type and place only: a message may carry what a person typed, a traceback what was stored.
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown"
+    ours = [frame for frame in frames if "meterbook" in frame.filename]
+    called_at = f"{Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else place
+    return {"error": type(error).__name__, "raised_at": place, "called_at": called_at}
 
 
 def _field_errors(error: ValidationException) -> dict[str, list[str]]:

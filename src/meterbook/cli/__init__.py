@@ -10,7 +10,17 @@ import click
 import sqlalchemy as sa
 
 from meterbook import __version__
-from meterbook.cli import accounts, books, files, meters, serve, settings, upkeep
+from meterbook.cli import (
+    accounts,
+    books,
+    demo,
+    files,
+    meters,
+    serve,
+    settings,
+    simulate,
+    upkeep,
+)
 from meterbook.cli.errors import one_line
 
 
@@ -22,6 +32,7 @@ def meterbook() -> None:
 
 for command in (
     serve.serve,
+    demo.demo,
     accounts.account,
     meters.meter,
     books.close_day,
@@ -31,6 +42,7 @@ for command in (
     upkeep.verify,
     upkeep.backup,
     upkeep.restore,
+    simulate.simulate,
 ):
     meterbook.add_command(command)
 

@@ -1,15 +1,18 @@
 """`meterbook serve`: the server."""
 
+import errno
 import os
+import socket
 from pathlib import Path
 
 import click
+import msgspec
 from granian.constants import Interfaces, Loops
 from granian.log import LogLevels
 from granian.server import Server
 
 from meterbook.cli.opened import opened_database, settings_with
-from meterbook.settings import Settings
+from meterbook.settings import ENVIRONMENT_PREFIX, SENTENCES, Settings
 
 DRAIN_S = 10  # how long requests in flight may take after SIGTERM
 
@@ -29,15 +32,23 @@ def serve(
     run_server(settings, host=host, port=port, workers=workers, role=role)
 
 
+class PortTakenError(RuntimeError):
+    """Another program listens where the server should."""
+
+
 def run_server(settings: Settings, *, host: str, port: int, workers: int, role: str) -> None:
-    """Bring the schema up to date and serve until told to stop."""
+    """
+    Bring the schema up to date and serve until told to stop.
+
+    :raises PortTakenError: if another program listens there.
+    """
+    require_free_port(host, port)
     with opened_database(settings) as opened:
         opened.require_durable()
+    settings = msgspec.structs.replace(settings, data_dir=settings.data_dir.absolute(), role=role)
     # The workers are processes of their own and read their settings again.
-    os.environ["METERBOOK_DATA_DIR"] = str(settings.data_dir.absolute())
-    if settings.database:
-        os.environ["METERBOOK_DATABASE"] = settings.database
-    os.environ["METERBOOK_ROLE"] = role
+    for name in SENTENCES:
+        os.environ[f"{ENVIRONMENT_PREFIX}{name.upper()}"] = str(getattr(settings, name))
     Server(
         target="meterbook.app:create_app",
         factory=True,
@@ -51,3 +62,22 @@ def run_server(settings: Settings, *, host: str, port: int, workers: int, role: 
         workers_kill_timeout=DRAIN_S,
         respawn_failed_workers=True,
     ).serve()
+
+
+def require_free_port(host: str, port: int) -> None:
+    """
+    Make sure that a server could listen there.
+
+    :raises PortTakenError: if another program does.
+    """
+    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            raise PortTakenError(
+                f"port {port} of {host} is taken by another program; --port chooses another"
+            ) from None

@@ -86,16 +86,11 @@ class PacketRecorder:
         """
         try:
             with self._database.reading() as connection:
-                known = meters.installations_of(connection, meter_ids)
+                return meters.refused_meters(connection, meter_ids, key_hash=key_hash)
         except Exception as error:
             if is_unreachable(error):
                 raise CannotStoreError(str(error)) from error
             raise
-        return {
-            number
-            for number in meter_ids
-            if (known[number][0].key_hash if number in known else None) != key_hash
-        }
 
     def _next_received_at_ms(self) -> int:
         self._received_at_ms = max(time.time_ns() // 1_000_000, self._received_at_ms + 1)

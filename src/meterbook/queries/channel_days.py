@@ -27,8 +27,10 @@ class DayReadings(msgspec.Struct, frozen=True):
     interval_s: int
     amounts: list[int | None]
     """One per interval; None is missing."""
-    qualities: list[Quality]
-    """One per interval."""
+    quality: Quality
+    """Of every interval that is known, unless qualities says more."""
+    qualities: bytes | None
+    """One per interval, only where they differ."""
 
 
 def channel_days(
@@ -68,15 +70,10 @@ def channel_days(
             row = late if row is None else merge(row, late).day
         if row is None:
             count = (ends_at - begins_at) // interval_s
-            yield DayReadings(day, begins_at, interval_s, [None] * count, [Quality.RAW] * count)
+            yield DayReadings(day, begins_at, interval_s, [None] * count, Quality.RAW, None)
             continue
-        count = len(row.intervals)
-        qualities = (
-            [row.quality] * count
-            if row.qualities is None
-            else [Quality(quality) for quality in row.qualities]
-        )
-        yield DayReadings(day, begins_at, (ends_at - begins_at) // count, row.intervals, qualities)
+        length_s = (ends_at - begins_at) // len(row.intervals)
+        yield DayReadings(day, begins_at, length_s, row.intervals, row.quality, row.qualities)
 
 
 def _open_by_day(

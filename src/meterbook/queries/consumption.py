@@ -5,19 +5,20 @@ A point is the sum of the intervals that are known in it; a point none of whose 
 is null, never 0. Intervals that have not ended are neither points nor missing.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from itertools import groupby
+from operator import itemgetter
 from zoneinfo import ZoneInfo
 
 import msgspec
 import sqlalchemy as sa
 
 from meterbook.domain.local_days import local_day, local_time, time_zone
-from meterbook.domain.periods import Period, Resolution, bucket_key
+from meterbook.domain.periods import Period, Resolution, bucket_day, bucket_key
 from meterbook.domain.readings import ESTIMATED, Quality
 from meterbook.domain.units import wh_to_kwh
-from meterbook.queries.channel_days import channel_days
+from meterbook.queries.channel_days import DayReadings, channel_days
 from meterbook.queries.meter_places import MeterPlace
 
 
@@ -61,11 +62,17 @@ class Consumption(
     points: list[ConsumptionPoint]
 
 
-class _Interval(msgspec.Struct, frozen=True, gc=False):
+class _Part(msgspec.Struct, frozen=True, gc=False):
+    """Intervals of one day that belong to one point."""
+
     starts_at: int
     length_s: int
-    amount: int | None
-    quality: Quality
+    """Of each interval."""
+    count: int
+    known: int
+    energy_wh: int
+    estimated_wh: int
+    qualities: frozenset[int]
 
 
 def consumption(
@@ -78,15 +85,27 @@ def consumption(
 ) -> Consumption:
     """Return the meter's energy over the period in points of the resolution."""
     zone = time_zone(place.zone)
+    days = channel_days(
+        connection,
+        channel_id=place.channel_id,
+        interval_s=place.interval_s,
+        first_day=local_day(period.starts_at, zone),
+        end_day=local_day(min(period.ends_at - 1, now), zone) + timedelta(days=1),
+        zone=zone,
+    )
+    parts = (
+        (key, _part(day, indices))
+        for day in days
+        for key, indices in _by_point(day, period=period, now=now, resolution=resolution, zone=zone)
+    )
     points: list[ConsumptionPoint] = []
     total = estimated = missing = 0
-    intervals = _intervals(connection, place=place, period=period, zone=zone, now=now)
-    for group in _buckets(intervals, zone=zone, resolution=resolution):
-        known = [interval.amount for interval in group if interval.amount is not None]
-        total += sum(known)
-        missing += len(group) - len(known)
-        estimated += sum(i.amount or 0 for i in group if i.quality in ESTIMATED)
-        points.append(_point(group, known, zone=zone, resolution=resolution))
+    for _, group in groupby(parts, key=itemgetter(0)):
+        of_point = [part for _, part in group]
+        total += sum(part.energy_wh for part in of_point)
+        estimated += sum(part.estimated_wh for part in of_point)
+        missing += sum(part.count - part.known for part in of_point)
+        points.append(_point(of_point, zone=zone, resolution=resolution))
     return Consumption(
         meter_id=place.meter_id,
         period=period.name,
@@ -102,49 +121,73 @@ def consumption(
     )
 
 
-def _intervals(
-    connection: sa.Connection, *, place: MeterPlace, period: Period, zone: ZoneInfo, now: int
-) -> Iterator[_Interval]:
-    days = channel_days(
-        connection,
-        channel_id=place.channel_id,
-        interval_s=place.interval_s,
-        first_day=local_day(period.starts_at, zone),
-        end_day=local_day(min(period.ends_at - 1, now), zone) + timedelta(days=1),
-        zone=zone,
+def _by_point(
+    day: DayReadings, *, period: Period, now: int, resolution: Resolution, zone: ZoneInfo
+) -> Iterator[tuple[object, Sequence[int]]]:
+    """Yield the day's intervals that count, by their index, for each point they belong to."""
+    indices = _indices(day, period=period, now=now)
+    if not indices:
+        return
+    if resolution not in _FINE_S:
+        yield bucket_day(day.day, resolution=resolution), indices
+        return
+
+    def key(index: int) -> tuple[object, ...]:
+        instant = day.starts_at + index * day.interval_s
+        return bucket_key(instant, zone=zone, resolution=resolution)
+
+    for name, group in groupby(indices, key):
+        yield name, list(group)
+
+
+def _indices(day: DayReadings, *, period: Period, now: int) -> Sequence[int]:
+    length_s = day.interval_s
+    first = max(0, -((day.starts_at - period.starts_at) // length_s))
+    end = min(len(day.amounts), -((day.starts_at - period.ends_at) // length_s))
+    ended = (now - day.starts_at) // length_s
+    if end <= ended:
+        return range(first, end)
+    # An interval that has not ended counts only if its reading is here already.
+    return [i for i in range(first, end) if i < ended or day.amounts[i] is not None]
+
+
+def _part(day: DayReadings, indices: Sequence[int]) -> _Part:
+    whole = len(indices) == len(day.amounts)
+    amounts = day.amounts if whole else [day.amounts[i] for i in indices]
+    known = [amount for amount in amounts if amount is not None]
+    if day.qualities is None:
+        qualities = frozenset({int(day.quality)} if known else ())
+        estimated_wh = sum(known) if day.quality in ESTIMATED else 0
+    else:
+        of_known = [
+            (day.qualities[i], amount)
+            for i, amount in zip(indices, amounts, strict=True)
+            if amount is not None
+        ]
+        qualities = frozenset(quality for quality, _ in of_known)
+        estimated_wh = sum(amount for quality, amount in of_known if quality in ESTIMATED)
+    return _Part(
+        starts_at=day.starts_at + indices[0] * day.interval_s,
+        length_s=day.interval_s,
+        count=len(indices),
+        known=len(known),
+        energy_wh=sum(known),
+        estimated_wh=estimated_wh,
+        qualities=qualities,
     )
-    for day in days:
-        for index, (amount, quality) in enumerate(zip(day.amounts, day.qualities, strict=True)):
-            starts_at = day.starts_at + index * day.interval_s
-            if not period.starts_at <= starts_at < period.ends_at:
-                continue
-            # An interval that has not ended counts only if its reading is here already.
-            if amount is not None or starts_at + day.interval_s <= now:
-                yield _Interval(starts_at, day.interval_s, amount, quality)
 
 
-def _buckets(
-    intervals: Iterable[_Interval], *, zone: ZoneInfo, resolution: Resolution
-) -> Iterator[list[_Interval]]:
-    def key(interval: _Interval) -> tuple[object, ...]:
-        return bucket_key(interval.starts_at, zone=zone, resolution=resolution)
-
-    return (list(group) for _, group in groupby(intervals, key))
-
-
-def _point(
-    group: list[_Interval], known: list[int], *, zone: ZoneInfo, resolution: Resolution
-) -> ConsumptionPoint:
-    first = group[0]
-    qualities = {interval.quality for interval in group if interval.amount is not None}
-    quality = next(iter(qualities)) if len(qualities) == 1 else Quality.MIXED
-    fine = resolution in {Resolution.HALF_HOUR, Resolution.HOUR}
-    too_long = fine and first.length_s > _FINE_S[resolution]
+def _point(parts: list[_Part], *, zone: ZoneInfo, resolution: Resolution) -> ConsumptionPoint:
+    first = parts[0]
+    is_known = any(part.known for part in parts)
+    qualities = frozenset[int]().union(*(part.qualities for part in parts))
+    quality = Quality(next(iter(qualities))) if len(qualities) == 1 else Quality.MIXED
+    too_long = first.length_s > _FINE_S.get(resolution, first.length_s)
     return ConsumptionPoint(
         starts_at=_text(first.starts_at, zone),
-        energy_kwh=wh_to_kwh(sum(known)) if known else None,
-        quality=quality.word if known else None,
-        missing_intervals=len(group) - len(known),
+        energy_kwh=wh_to_kwh(sum(part.energy_wh for part in parts)) if is_known else None,
+        quality=quality.word if is_known else None,
+        missing_intervals=sum(part.count - part.known for part in parts),
         ends_at=_text(first.starts_at + first.length_s, zone) if too_long else None,
     )
 

@@ -71,6 +71,20 @@ def installations_of(
     return found
 
 
+def refused_meters(
+    connection: sa.Connection, meter_ids: Collection[int], *, key_hash: str | None
+) -> set[int]:
+    """Return which of the meters this key, or no key, may not write."""
+    rows = [(meter_id,) for meter_id in sorted(set(meter_ids))]
+    source, parameters = batch(connection, columns={"meter_id": "bigint"}, rows=rows)
+    statement = f"""
+        SELECT batch.meter_id FROM {source}
+        LEFT JOIN meters ON meters.meter_id = batch.meter_id
+        WHERE meters.key_hash IS DISTINCT FROM CAST(:key_hash AS text)
+    """  # noqa: S608 built from our own names only
+    return set(connection.scalars(sa.text(statement), parameters | {"key_hash": key_hash}))
+
+
 def installation_at(known: Sequence[Installation], instant: int) -> Installation:
     """
     Return the installation of an instant.
@@ -137,6 +151,20 @@ def zones_of(connection: sa.Connection, meter_ids: Collection[int]) -> dict[int,
         ORDER BY installations.meter_id, installations.installed_at
     """  # noqa: S608 built from our own names only
     return {row.meter_id: row.zone for row in connection.execute(sa.text(statement), parameters)}
+
+
+def claim_meters(
+    connection: sa.Connection, meter_ids: Collection[int], *, account_id: int, now: int
+) -> None:
+    """Give the meter points where the meters are now to the account."""
+    there = sa.select(installations.c.meter_point_id).where(
+        installations.c.meter_id.in_(sorted(meter_ids)), installations.c.removed_at == ALWAYS_AFTER
+    )
+    connection.execute(
+        sa.update(meter_points)
+        .where(meter_points.c.id.in_(there))
+        .values(account_id=account_id, claimed_at=now)
+    )
 
 
 def set_meter_key(connection: sa.Connection, *, meter_id: int, key_hash: str | None) -> None:

@@ -73,6 +73,14 @@ def account_of_token(
     return Account(row.id, row.username, row.email, Role(row.role))
 
 
+def is_due_for_touch(connection: sa.Connection, *, secret: str, now: int) -> bool:
+    """Say whether the token's last use was noted more than a minute ago."""
+    stale = sa.select(tokens.c.token_hash).where(
+        tokens.c.token_hash == secret_hash(secret), tokens.c.used_at < now - _USED_AT_STEP_S
+    )
+    return connection.execute(stale).first() is not None
+
+
 def touch_token(connection: sa.Connection, *, secret: str, now: int) -> None:
     """Note that the token was used, at most once a minute."""
     connection.execute(

@@ -145,6 +145,7 @@ def _sqlite_engine(url: sa.URL, *, pool_size: int, writes: bool, durable: bool) 
         poolclass=QueuePool,
         pool_size=pool_size,
         max_overflow=0,
+        hide_parameters=True,  # what was stored has no business in an error message
         pool_timeout=BUSY_TIMEOUT_MS / 1000,
         connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000},
     )
@@ -175,7 +176,9 @@ def _sqlite_engine(url: sa.URL, *, pool_size: int, writes: bool, durable: bool) 
 
 
 def _postgres_engine(url: sa.URL, readers_max: int, *, durable: bool) -> sa.Engine:
-    engine = sa.create_engine(url, pool_size=readers_max, max_overflow=4, pool_pre_ping=True)
+    engine = sa.create_engine(
+        url, pool_size=readers_max, max_overflow=4, pool_pre_ping=True, hide_parameters=True
+    )
     if not durable:
 
         def forget_durability(connection: Any, _record: Any) -> None:

@@ -23,16 +23,27 @@ def batch(
     :param columns: name to PostgreSQL type, in the order of each row's items; trusted text.
     :param rows: integers, texts and nulls, shape (n, len(columns)).
     """
-    if connection.dialect.name == "sqlite":
+    name = connection.dialect.name
+    return batch_source(name, columns=columns), batch_parameters(name, columns=columns, rows=rows)
+
+
+def batch_source(dialect_name: str, *, columns: Mapping[str, str]) -> str:
+    """Return the table of a batch, to write after FROM; the same for every batch."""
+    if dialect_name == "sqlite":
         picked = ", ".join(f"value ->> {i} AS {name}" for i, name in enumerate(columns))
-        text = msgspec.json.encode(rows).decode()
-        return f"(SELECT {picked} FROM json_each(:batch)) AS batch", {"batch": text}  # noqa: S608 our names
+        return f"(SELECT {picked} FROM json_each(:batch)) AS batch"  # noqa: S608 our names
     arrays = ", ".join(f"CAST(:batch_{name} AS {kind}[])" for name, kind in columns.items())
+    return f"unnest({arrays}) AS batch({', '.join(columns)})"
+
+
+def batch_parameters(
+    dialect_name: str, *, columns: Mapping[str, str], rows: Rows
+) -> dict[str, object]:
+    """Return the parameters that put the rows into `batch_source`."""
+    if dialect_name == "sqlite":
+        return {"batch": msgspec.json.encode(rows).decode()}
     by_column = list(zip(*rows, strict=True)) or [()] * len(columns)
-    parameters: dict[str, object] = {
-        f"batch_{name}": list(items) for name, items in zip(columns, by_column, strict=True)
-    }
-    return f"unnest({arrays}) AS batch({', '.join(columns)})", parameters
+    return {f"batch_{name}": list(items) for name, items in zip(columns, by_column, strict=True)}
 
 
 def new_ids(connection: sa.Connection, table: sa.Table, count: int) -> range | list[int]:

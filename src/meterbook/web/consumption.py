@@ -14,7 +14,6 @@ from meterbook.access import Caller, book_of, keep_session, visible_meter
 from meterbook.domain.local_days import time_zone
 from meterbook.domain.meter_ids import dashed
 from meterbook.domain.periods import (
-    PERIOD_NAMES,
     EmptyRangeError,
     Period,
     Resolution,
@@ -23,6 +22,7 @@ from meterbook.domain.periods import (
 )
 from meterbook.queries.consumption import Consumption, consumption
 from meterbook.web.pages import sign_in_first, wants_page
+from meterbook.web.wording import PERIOD_WORDS, point_words, range_words
 
 DEFAULT_PERIOD = "current-day"
 
@@ -31,7 +31,11 @@ class ConsumptionPage(msgspec.Struct, frozen=True):
     """What the consumption page shows."""
 
     meter: str
-    periods: tuple[str, ...]
+    periods: dict[str, str]
+    """Name to words."""
+    range: str
+    begins: list[str]
+    """One per point of the answer."""
     answer: Consumption
 
 
@@ -65,7 +69,13 @@ def consumption_page(
         )
     if not page_wanted:
         return Response(answer)
-    page = ConsumptionPage(dashed(place.meter_id), PERIOD_NAMES, answer)
+    page = ConsumptionPage(
+        dashed(place.meter_id),
+        PERIOD_WORDS,
+        range_words(answer.starts_at, answer.ends_at),
+        point_words([p.starts_at for p in answer.points], resolution=answer.resolution),
+        answer,
+    )
     return Template("consumption.html", context={"page": page})
 
 

@@ -15,6 +15,7 @@ from meterbook.domain.periods import named_period
 from meterbook.queries.consumption import consumption
 from meterbook.queries.meter_places import meters_of_account
 from meterbook.web.pages import sign_in_first, wants_page
+from meterbook.web.wording import PERIOD_WORDS
 
 OVERVIEW_PERIODS = ("current-day", "current-week", "current-month")
 
@@ -96,4 +97,4 @@ def meter_page(
     )
     if not page_wanted:
         return Response(overview)
-    return Template("meter.html", context={"page": overview})
+    return Template("meter.html", context={"page": overview, "words": PERIOD_WORDS})

@@ -1,0 +1,96 @@
+"""`meterbook demo`: a living demo, made of real readings, that answers this machine only."""
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from meterbook.cli.opened import opened_database, settings_with
+from meterbook.cli.serve import require_free_port, run_server
+from meterbook.domain.meter_ids import dashed
+from meterbook.settings import Settings
+from meterbook.simulate.demo_book import ACCOUNTS, demo_state, fill
+from meterbook.simulate.demo_homes import HOUSEHOLD_METERS, METERS, ZONE
+from meterbook.simulate.demo_live import post_live
+
+HOST = "127.0.0.1"  # the demo's passwords are known to everybody
+STOP_S_MAX = 5  # the simulator needs a fraction of it
+_SEES = {
+    "household": f"meters {' and '.join(dashed(number) for number in HOUSEHOLD_METERS)}",
+    "operator": "every meter",
+    "admin": "everything",
+}
+
+
+@click.command()
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
+@click.option(
+    "--data-dir",
+    default="meterbook-demo",
+    show_default=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the demo is kept; starting again goes on with it.",
+)
+@click.option(
+    "--days",
+    default=400,
+    show_default=True,
+    type=click.IntRange(1, 3660),
+    help="How far a new demo goes back.",
+)
+def demo(port: int, data_dir: Path, days: int) -> None:
+    """Serve a demo: fifty meters in five regions that keep posting."""
+    require_free_port(HOST, port)
+    settings_with()  # a wrong setting would end the workers one after the other: name it now
+    now = int(time.time())
+    demo_state(data_dir, now=now)
+    # Only what the demo says: a database set for real use must never be filled with it.
+    settings = Settings(data_dir=data_dir, timezone=ZONE.key)
+    console = Console(stderr=True)
+    with (
+        opened_database(settings) as database,
+        console.status(f"filling up to {days} days of {METERS} meters"),
+    ):
+        fill(database, data_dir=data_dir, days=days, now=now)
+    # Threads of the libraries used so far do not survive a fork, and a child would wait for them.
+    multiprocessing.set_start_method("spawn")
+    url = f"http://{HOST}:{port}"
+    _print_welcome(url, data_dir)
+    with _live_meters(url, since=now):
+        run_server(settings, host=HOST, port=port, workers=1, role="all")
+
+
+@contextmanager
+def _live_meters(url: str, *, since: int) -> Iterator[None]:
+    simulator = multiprocessing.Process(
+        target=post_live, args=(url, since, os.getpid()), name="meters", daemon=True
+    )
+    # Ctrl-C reaches every process of a terminal; this one is ended below, without a word.
+    interrupted = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    simulator.start()
+    signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        simulator.terminate()
+        simulator.join(STOP_S_MAX)
+        simulator.kill()
+
+
+def _print_welcome(url: str, data_dir: Path) -> None:
+    table = Table("sign in as", "password", "sees", box=None, pad_edge=False)
+    for name, (_, password) in ACCOUNTS.items():
+        table.add_row(name, password, _SEES[name])
+    first = dashed(HOUSEHOLD_METERS[0])
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"Meterbook's demo is at {url}\n")
+    console.print(table)
+    console.print(f"\nOne meter's last month: {url}/profile/{first}/consumption?period=prev-month")
+    console.print(f"Ctrl-C ends it; the readings stay in {data_dir}.")

@@ -1,0 +1,110 @@
+"""
+Writes docs/reference from the code: settings, commands, routes and metrics.
+
+`make reference` writes the pages; tests/test_docs.py fails when they are not what it would write.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from litestar.handlers import HTTPRouteHandler
+from prometheus_client import REGISTRY
+
+from meterbook.app import DOORS, ROUTES
+from meterbook.cli import meterbook
+from meterbook.settings import ENVIRONMENT_PREFIX, SENTENCES, SETTINGS_FILE, Settings
+
+FOLDER = Path(__file__).parents[1] / "docs" / "reference"
+_MADE = "<!-- written by `make reference`; change the code, not this page -->\n"
+
+
+def settings_page() -> str:
+    """Return the table of settings."""
+    lines = [
+        "# Settings",
+        "",
+        _MADE,
+        (
+            f"The environment (`{ENVIRONMENT_PREFIX}` and the name in capitals) wins over "
+            f"`{SETTINGS_FILE}` in the working directory, that over the default. "
+            "`meterbook settings` prints the values in force and where each came from."
+        ),
+        "",
+        "| setting | default | meaning |",
+        "|---|---|---|",
+    ]
+    defaults = Settings()
+    lines += [
+        f"| `{name}` | `{getattr(defaults, name)}` | {sentence} |"
+        for name, sentence in SENTENCES.items()
+    ]
+    return "\n".join(lines).replace("| `` |", "| |") + "\n"
+
+
+def commands_page() -> str:
+    """Return every command with its help."""
+    lines = ["# Commands", "", _MADE]
+    lines += [
+        "Exit codes: 0 done, 1 a named failure, 2 wrong usage. Errors are one line on stderr."
+    ]
+    for path, command in _commands(meterbook, "meterbook"):
+        context = click.Context(command, info_name=path, terminal_width=90, max_content_width=90)
+        lines += ["", f"## `{path}`", "", "```", command.get_help(context), "```"]
+    return "\n".join(lines) + "\n"
+
+
+def routes_page() -> str:
+    """Return every route with its first sentence."""
+    lines = ["# Routes", "", _MADE, "| method | path | does |", "|---|---|---|"]
+    lines += [f"| {method} | `{path}` | {does} |" for path, method, does in sorted(_routes())]
+    return "\n".join(lines) + "\n"
+
+
+def metrics_page() -> str:
+    """Return every metric of ours at `/metrics`."""
+    lines = ["# Metrics", "", _MADE, "| metric | kind | meaning |", "|---|---|---|"]
+    ours = [metric for metric in REGISTRY.collect() if metric.name.startswith("meterbook_")]
+    lines += [
+        f"| `{metric.name}` | {metric.type} | {metric.documentation} |"
+        for metric in sorted(ours, key=lambda metric: metric.name)
+    ]
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {
+    "settings.md": settings_page,
+    "commands.md": commands_page,
+    "routes.md": routes_page,
+    "metrics.md": metrics_page,
+}
+
+
+def _commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
+    if not isinstance(command, click.Group):
+        yield path, command
+        return
+    for name in sorted(command.commands):
+        yield from _commands(command.commands[name], f"{path} {name}")
+
+
+def _routes() -> Iterator[tuple[str, str, str]]:
+    for path, sentence in DOORS.items():
+        yield path, "POST", sentence
+    for route in ROUTES:
+        assert isinstance(route, HTTPRouteHandler)
+        does = route.fn.__doc__ or ""
+        for path in sorted(route.paths):
+            for method in sorted(route.http_methods):
+                yield path, str(method), does.strip().splitlines()[0]
+
+
+def main() -> None:
+    """Write every page."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, page in PAGES.items():
+        (FOLDER / name).write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""The migrations build what tables.py says, on both engines, and know their future."""
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from meterbook.storage.database import Database
+from meterbook.storage.migrate import SchemaTooNewError, is_current, migrate
+from meterbook.storage.tables import metadata
+
+
+def test_the_migrated_schema_is_the_one_on_the_page(database: Database) -> None:
+    with database.reading() as connection:
+        assert is_current(connection)
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_migrating_again_changes_nothing(database: Database) -> None:
+    migrate(database)
+    migrate(database)
+
+
+def test_a_database_of_a_newer_version_is_left_alone(database: Database) -> None:
+    with database.writing() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(SchemaTooNewError):
+        migrate(database)
