@@ -10,7 +10,7 @@ import click
 import sqlalchemy as sa
 
 from meterbook import __version__
-from meterbook.cli import accounts, books, meters, serve, settings, upkeep
+from meterbook.cli import accounts, books, catalogue, meters, serve, settings, upkeep
 from meterbook.cli.errors import one_line
 
 
@@ -24,6 +24,7 @@ for command in (
     serve.serve,
     accounts.account,
     meters.meter,
+    catalogue.catalogue,
     books.close_day,
     settings.settings,
     upkeep.verify,

@@ -88,10 +88,16 @@ def end_token(connection: sa.Connection, *, secret: str) -> None:
 
 
 def end_tokens(
-    connection: sa.Connection, *, account_id: int, purpose: Purpose | None = None
+    connection: sa.Connection,
+    *,
+    account_id: int,
+    purpose: Purpose | None = None,
+    kept_secret: str | None = None,
 ) -> None:
-    """Make the account's tokens worthless at once."""
-    wanted = tokens.c.account_id == account_id
+    """Make the account's tokens worthless at once, of one purpose or all, except one."""
+    wanted = [tokens.c.account_id == account_id]
     if purpose is not None:
-        wanted = sa.and_(wanted, tokens.c.purpose == purpose)
-    connection.execute(sa.delete(tokens).where(wanted))
+        wanted.append(tokens.c.purpose == purpose)
+    if kept_secret is not None:
+        wanted.append(tokens.c.token_hash != secret_hash(kept_secret))
+    connection.execute(sa.delete(tokens).where(*wanted))

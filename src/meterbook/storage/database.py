@@ -1,5 +1,5 @@
 """
-The database: one engine that reads, one that writes.
+The database: one engine that reads, one that writes. Errors never carry what was stored.
 
 SQLite has one writer at a time. Its write engine therefore has one connection, and waiting for
 that connection is the queue: fair, in this process, and without SQLITE_BUSY. Other processes wait
@@ -146,6 +146,7 @@ def _sqlite_engine(url: sa.URL, *, pool_size: int, writes: bool, durable: bool) 
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=BUSY_TIMEOUT_MS / 1000,
+        hide_parameters=True,
         connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000},
     )
 
@@ -175,7 +176,9 @@ def _sqlite_engine(url: sa.URL, *, pool_size: int, writes: bool, durable: bool) 
 
 
 def _postgres_engine(url: sa.URL, readers_max: int, *, durable: bool) -> sa.Engine:
-    engine = sa.create_engine(url, pool_size=readers_max, max_overflow=4, pool_pre_ping=True)
+    engine = sa.create_engine(
+        url, pool_size=readers_max, max_overflow=4, pool_pre_ping=True, hide_parameters=True
+    )
     if not durable:
 
         def forget_durability(connection: Any, _record: Any) -> None:
