@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 from litestar.connection import ASGIConnection
+from litestar.di import NamedDependency
 from litestar.exceptions import NotAuthorizedException, NotFoundException, PermissionDeniedException
 from litestar.handlers import BaseRouteHandler
 
@@ -137,7 +138,7 @@ def provide_now() -> int:
     return int(time.time())
 
 
-def provide_visit(request: ASGIConnection[Any, Any, Any, Any], now: int) -> Visit:
+def provide_visit(request: ASGIConnection[Any, Any, Any, Any], now: NamedDependency[int]) -> Visit:
     """Return the call of a program; who may is the route's `roles`."""
     return Visit(
         book_of(request),
@@ -148,7 +149,7 @@ def provide_visit(request: ASGIConnection[Any, Any, Any, Any], now: int) -> Visi
 
 
 async def token_before_body(
-    connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler
+    connection: ASGIConnection[Any, Any, Any, Any], _route: BaseRouteHandler
 ) -> None:
     """
     Look at the token before the body: who may not call is not told what is wrong with it.
@@ -187,7 +188,9 @@ def _is_in(address: str, networks: Sequence[IPv4Network | IPv6Network]) -> bool:
     return any(place in network for network in networks)
 
 
-def provide_caller(request: ASGIConnection[Any, Any, Any, Any], now: int) -> Caller:
+def provide_caller(
+    request: ASGIConnection[Any, Any, Any, Any], now: NamedDependency[int]
+) -> Caller:
     """Return who is calling; a header wins over the cookie."""
     book = book_of(request)
     with book.database.reading() as connection:

@@ -60,6 +60,18 @@ ROUTES: list[ControllerRouterHandler] = [
     *API_ROUTES,
 ]
 
+DEPENDENCIES = {
+    "now": Provide(access.provide_now, sync_to_thread=False),
+    "caller": Provide(access.provide_caller, sync_to_thread=True),
+}
+OPENAPI = OpenAPIConfig(
+    title="Meterbook",
+    version=__version__,
+    path=SCHEMA_PATH,
+    render_plugins=[SchemaDocument(), SchemaDocs()],
+    security=[{TOKEN_SCHEME: []}],
+)
+
 
 class _Meterbook:
     """What one server process holds, opened and closed with it."""
@@ -128,22 +140,13 @@ def _litestar(running: _Meterbook) -> Litestar:
             create_static_files_router("/static", [_WEB / "static"], name="static"),
             create_static_files_router(SWAGGER_UI_PATH, [SWAGGER_UI_FOLDER], name="swagger-ui"),
         ],
-        dependencies={
-            "now": Provide(access.provide_now, sync_to_thread=False),
-            "caller": Provide(access.provide_caller, sync_to_thread=True),
-        },
+        dependencies=DEPENDENCIES,
         exception_handlers={Exception: respond_with_problem},
         csrf_config=CSRFConfig(
             secret=running.personal.derived_secret("csrf"), cookie_httponly=True
         ),
         template_config=TemplateConfig(directory=_WEB / "templates", engine=JinjaTemplateEngine),
-        openapi_config=OpenAPIConfig(
-            title="Meterbook",
-            version=__version__,
-            path=SCHEMA_PATH,
-            render_plugins=[SchemaDocument(), SchemaDocs()],
-            security=[{TOKEN_SCHEME: []}],
-        ),
+        openapi_config=OPENAPI,
         lifespan=[running.running],
         logging_config=None,
         compression_config=None,

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from litestar import Request, get, post
 from litestar.di import NamedDependency
+from litestar.params import JSONBody
 
 from meterbook.access import Visit, book_of, client_address
 from meterbook.api.wire import Email, Password, Username
@@ -12,7 +13,7 @@ from meterbook.registry.accounts import Account
 from meterbook.registry.passwords import password_hash
 from meterbook.registry.sign_in import check_password, register, sign_in
 from meterbook.registry.tokens import end_token
-from meterbook.registry.users import change_password, change_user
+from meterbook.registry.users import AccountState, change_password, change_user
 
 
 class Registration(msgspec.Struct, frozen=True):
@@ -60,7 +61,7 @@ class SignedIn(msgspec.Struct, frozen=True):
 
 @post("/auth/register", sync_to_thread=True, summary="Register a new user")
 def register_user(
-    request: Request[Any, Any, Any], now: NamedDependency[int], data: Registration
+    request: Request[Any, Any, Any], now: NamedDependency[int], data: JSONBody[Registration]
 ) -> SignedIn:
     """Make an account and answer with its first token."""
     book = book_of(request)
@@ -79,7 +80,7 @@ def register_user(
 
 @post("/auth/login", status_code=200, sync_to_thread=True, summary="Log in")
 def log_in(
-    request: Request[Any, Any, Any], now: NamedDependency[int], data: Credentials
+    request: Request[Any, Any, Any], now: NamedDependency[int], data: JSONBody[Credentials]
 ) -> SignedIn:
     """Answer with a new token; older ones of the account end."""
     book = book_of(request)
@@ -111,7 +112,7 @@ def my_account(visit: NamedDependency[Visit]) -> PublicAccount:
 
 @post("/auth/password", status_code=204, sync_to_thread=True, summary="Change the password")
 def change_my_password(
-    request: Request[Any, Any, Any], visit: NamedDependency[Visit], data: PasswordChange
+    request: Request[Any, Any, Any], visit: NamedDependency[Visit], data: JSONBody[PasswordChange]
 ) -> None:
     """Change it and end every other token and session of the account."""
     _prove(request, visit, data.password)
@@ -129,7 +130,7 @@ def change_my_password(
 
 @post("/auth/deactivate", status_code=204, sync_to_thread=True, summary="Deactivate the account")
 def deactivate_me(
-    request: Request[Any, Any, Any], visit: NamedDependency[Visit], data: PasswordProof
+    request: Request[Any, Any, Any], visit: NamedDependency[Visit], data: JSONBody[PasswordProof]
 ) -> None:
     """Deactivate the account and end its tokens; what it owns stays."""
     _prove(request, visit, data.password)
@@ -137,7 +138,7 @@ def deactivate_me(
         change_user(
             connection,
             account_id=account.id,
-            changes={"active": False},
+            changes={"state": AccountState.DEACTIVATED},
             by=account.id,
             now=visit.now,
         )

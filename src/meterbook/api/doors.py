@@ -120,7 +120,9 @@ DOOR_PATHS: dict[str, Any] = {
                     "application/json": {
                         "schema": {
                             "type": "array",
-                            "items": {"$ref": "#/components/schemas/Packet"},
+                            "items": {
+                                "description": "A Packet; whatever is none is counted as rejected."
+                            },
                         }
                     }
                 },

@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 from litestar import delete, get, post
 from litestar.di import NamedDependency
+from litestar.params import JSONBody
 
 from meterbook.access import Visit
 from meterbook.api.wire import ItemId, Limit, MeasurementName, Offset
@@ -40,7 +41,7 @@ def measurements_of_my_host(
     summary="Assign measurements to a host",
 )
 def assign_measurements(
-    visit: NamedDependency[Visit], host_id: ItemId, data: MeasurementNames
+    visit: NamedDependency[Visit], host_id: ItemId, data: JSONBody[MeasurementNames]
 ) -> list[HostMeasurement]:
     """Assign all of them or none; repeats are harmless."""
     with visit.writing() as (connection, account):
@@ -61,7 +62,7 @@ def assign_measurements(
     summary="Stop reading measurements of a host",
 )
 def unassign_measurements(
-    visit: NamedDependency[Visit], host_id: ItemId, data: MeasurementNames
+    visit: NamedDependency[Visit], host_id: ItemId, data: JSONBody[MeasurementNames]
 ) -> None:
     """Take the measurements away; what was read stays."""
     with visit.writing() as (connection, account):

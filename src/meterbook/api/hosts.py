@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 from litestar import delete, get, patch, post
 from litestar.di import NamedDependency
+from litestar.params import JSONBody
 from msgspec import UNSET, UnsetType
 
 from meterbook.access import Visit
@@ -59,7 +60,7 @@ def all_hosts(visit: NamedDependency[Visit], limit: Limit = None, offset: Offset
 
 
 @post("/admin/hosts", sync_to_thread=True, summary="Add a host")
-def add_host(visit: NamedDependency[Visit], data: NewHost) -> Host:
+def add_host(visit: NamedDependency[Visit], data: JSONBody[NewHost]) -> Host:
     """Add a host; its location must belong to its user."""
     with visit.writing() as (connection, account):
         return hosts.add_host(connection, fields=given(data), by=account.id, now=visit.now)
@@ -73,7 +74,7 @@ def host(visit: NamedDependency[Visit], host_id: ItemId) -> Host:
 
 
 @patch("/admin/hosts/{host_id:int}", sync_to_thread=True, summary="Change a host")
-def change_host(visit: NamedDependency[Visit], host_id: ItemId, data: HostChange) -> Host:
+def change_host(visit: NamedDependency[Visit], host_id: ItemId, data: JSONBody[HostChange]) -> Host:
     """Change one host."""
     with visit.writing() as (connection, account):
         return hosts.change_host(

@@ -4,6 +4,7 @@ import msgspec
 from litestar import delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.exceptions import PermissionDeniedException
+from litestar.params import JSONBody
 from msgspec import UNSET, UnsetType
 
 from meterbook.access import Visit
@@ -46,7 +47,7 @@ def my_locations(
 
 
 @post("/user/locations", sync_to_thread=True, summary="Add a location of mine")
-def add_my_location(visit: NamedDependency[Visit], data: NewLocation) -> Location:
+def add_my_location(visit: NamedDependency[Visit], data: JSONBody[NewLocation]) -> Location:
     """Add a location; `user` must be the caller."""
     with visit.writing() as (connection, account):
         _require_own(data.user, account.id)
@@ -62,7 +63,7 @@ def my_location(visit: NamedDependency[Visit], location_id: ItemId) -> Location:
 
 @patch("/user/locations/{location_id:int}", sync_to_thread=True, summary="Change my location")
 def change_my_location(
-    visit: NamedDependency[Visit], location_id: ItemId, data: LocationChange
+    visit: NamedDependency[Visit], location_id: ItemId, data: JSONBody[LocationChange]
 ) -> Location:
     """Change one of the caller's locations; `user` must stay the caller."""
     with visit.writing() as (connection, account):
@@ -101,7 +102,7 @@ def all_locations(
 
 
 @post("/admin/locations", sync_to_thread=True, summary="Add a location")
-def add_location(visit: NamedDependency[Visit], data: NewLocation) -> Location:
+def add_location(visit: NamedDependency[Visit], data: JSONBody[NewLocation]) -> Location:
     """Add a location of any user."""
     with visit.writing() as (connection, account):
         return locations.add_location(connection, fields=given(data), by=account.id, now=visit.now)
@@ -116,7 +117,7 @@ def location(visit: NamedDependency[Visit], location_id: ItemId) -> Location:
 
 @patch("/admin/locations/{location_id:int}", sync_to_thread=True, summary="Change a location")
 def change_location(
-    visit: NamedDependency[Visit], location_id: ItemId, data: LocationChange
+    visit: NamedDependency[Visit], location_id: ItemId, data: JSONBody[LocationChange]
 ) -> Location:
     """Change one location."""
     with visit.writing() as (connection, account):

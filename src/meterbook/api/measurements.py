@@ -3,7 +3,7 @@
 import msgspec
 from litestar import delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, UnsetType
 
 from meterbook.access import Visit
@@ -36,7 +36,7 @@ def all_measurements(
 
 
 @post("/admin/measurements", sync_to_thread=True, summary="Add a measurement")
-def add_measurement(visit: NamedDependency[Visit], data: NewMeasurement) -> Measurement:
+def add_measurement(visit: NamedDependency[Visit], data: JSONBody[NewMeasurement]) -> Measurement:
     """Add a measurement."""
     with visit.writing() as (connection, account):
         return measurements.add_measurement(
@@ -53,7 +53,7 @@ def measurement(visit: NamedDependency[Visit], measurement: FromPath[str]) -> Me
 
 @patch("/admin/measurements/{measurement:str}", sync_to_thread=True, summary="Change a measurement")
 def change_measurement(
-    visit: NamedDependency[Visit], measurement: FromPath[str], data: MeasurementChange
+    visit: NamedDependency[Visit], measurement: FromPath[str], data: JSONBody[MeasurementChange]
 ) -> Measurement:
     """Change one measurement that has no history."""
     with visit.writing() as (connection, account):

@@ -3,6 +3,7 @@
 import msgspec
 from litestar import delete, get, patch, post
 from litestar.di import NamedDependency
+from litestar.params import JSONBody
 from msgspec import UNSET, UnsetType
 
 from meterbook.access import Visit
@@ -61,7 +62,7 @@ def all_meters(
 
 
 @post("/admin/meters", sync_to_thread=True, summary="Add a meter model")
-def add_meter(visit: NamedDependency[Visit], data: NewMeterModel) -> MeterModel:
+def add_meter(visit: NamedDependency[Visit], data: JSONBody[NewMeterModel]) -> MeterModel:
     """Add a meter model."""
     with visit.writing() as (connection, account):
         return meter_models.add_meter_model(
@@ -78,7 +79,7 @@ def meter(visit: NamedDependency[Visit], meter_id: ItemId) -> MeterModel:
 
 @patch("/admin/meters/{meter_id:int}", sync_to_thread=True, summary="Change a meter model")
 def change_meter(
-    visit: NamedDependency[Visit], meter_id: ItemId, data: MeterModelChange
+    visit: NamedDependency[Visit], meter_id: ItemId, data: JSONBody[MeterModelChange]
 ) -> MeterModel:
     """Change one meter model."""
     with visit.writing() as (connection, account):

@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 from litestar import delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import PathParameter, QueryParameter
+from litestar.params import JSONBody, PathParameter, QueryParameter
 from msgspec import UNSET, UnsetType
 
 from meterbook.access import Visit
@@ -67,7 +67,7 @@ def all_meter_points(
 
 
 @post("/admin/meter-points", sync_to_thread=True, summary="Claim a meter for a user")
-def claim_meter(visit: NamedDependency[Visit], data: MeterClaim) -> MeterPoint:
+def claim_meter(visit: NamedDependency[Visit], data: JSONBody[MeterClaim]) -> MeterPoint:
     """Give an unclaimed meter, or one not seen yet, to a user."""
     fields = given(data)
     with visit.writing() as (connection, account):
@@ -83,7 +83,7 @@ def claim_meter(visit: NamedDependency[Visit], data: MeterClaim) -> MeterPoint:
 
 @patch("/admin/meter-points/{point_id:int}", sync_to_thread=True, summary="Change a meter point")
 def change_meter_point(
-    visit: NamedDependency[Visit], point_id: ItemId, data: MeterPointChange
+    visit: NamedDependency[Visit], point_id: ItemId, data: JSONBody[MeterPointChange]
 ) -> MeterPoint:
     """Change whose it is, its name, its region, or its zone while no day is closed."""
     with visit.writing() as (connection, account):

@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 from litestar import delete, get, patch, post
 from litestar.di import NamedDependency
+from litestar.params import JSONBody
 from msgspec import UNSET, UnsetType
 
 from meterbook.access import Visit
@@ -57,7 +58,7 @@ def all_registers(
 
 
 @post("/admin/registers", sync_to_thread=True, summary="Add a register")
-def add_register(visit: NamedDependency[Visit], data: NewRegister) -> ModbusRegister:
+def add_register(visit: NamedDependency[Visit], data: JSONBody[NewRegister]) -> ModbusRegister:
     """Add a register; its measurement must exist."""
     with visit.writing() as (connection, account):
         return modbus_registers.add_register(
@@ -74,7 +75,7 @@ def register(visit: NamedDependency[Visit], register_id: ItemId) -> ModbusRegist
 
 @patch("/admin/registers/{register_id:int}", sync_to_thread=True, summary="Change a register")
 def change_register(
-    visit: NamedDependency[Visit], register_id: ItemId, data: RegisterChange
+    visit: NamedDependency[Visit], register_id: ItemId, data: JSONBody[RegisterChange]
 ) -> ModbusRegister:
     """Change one register."""
     with visit.writing() as (connection, account):

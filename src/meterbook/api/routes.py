@@ -6,6 +6,8 @@ A token is the only way in (no cookies), so these routes need no protection agai
 
 from litestar import Router
 from litestar.di import Provide
+from litestar.enums import HttpMethod
+from litestar.routes import BaseRoute, HTTPRoute
 from litestar.types import ControllerRouterHandler
 
 from meterbook.access import provide_visit, token_before_body
@@ -27,7 +29,7 @@ TOKEN_SCHEME = "Token"  # noqa: S105 its name in the OpenAPI schema
 
 
 def _routes_for(*roles: Role, tag: str, routes: list[ControllerRouterHandler]) -> Router:
-    return Router(
+    router = Router(
         "/",
         route_handlers=routes,
         opt={"roles": roles, "exclude_from_csrf": True},
@@ -36,6 +38,16 @@ def _routes_for(*roles: Role, tag: str, routes: list[ControllerRouterHandler]) -
         security=[{TOKEN_SCHEME: []}],
         tags=[tag],
     )
+    # The framework answers OPTIONS with the methods it knew when it saw a path first: see it anew.
+    router.routes = [_whole(route) for route in router.routes]
+    return router
+
+
+def _whole(route: BaseRoute) -> HTTPRoute:
+    if not isinstance(route, HTTPRoute):
+        raise TypeError(route)
+    own = [asked for asked in route.route_handlers if HttpMethod.OPTIONS not in asked.http_methods]
+    return HTTPRoute(path=route.path, route_handlers=own)
 
 
 ANYBODY = Router(

@@ -3,13 +3,14 @@
 import msgspec
 from litestar import delete, get, patch
 from litestar.di import NamedDependency
+from litestar.params import JSONBody
 from msgspec import UNSET, UnsetType
 
 from meterbook.access import Visit
 from meterbook.api.wire import Email, ItemId, Limit, Offset, given
 from meterbook.registry import users
 from meterbook.registry.accounts import Role
-from meterbook.registry.users import User
+from meterbook.registry.users import AccountState, User
 
 
 class UserChange(msgspec.Struct, frozen=True):
@@ -17,7 +18,7 @@ class UserChange(msgspec.Struct, frozen=True):
 
     email: Email | UnsetType = UNSET
     role: Role | UnsetType = UNSET
-    active: bool | UnsetType = UNSET
+    state: AccountState | UnsetType = UNSET
 
 
 @get("/admin/users", sync_to_thread=True, summary="All users")
@@ -35,7 +36,7 @@ def user(visit: NamedDependency[Visit], user_id: ItemId) -> User:
 
 
 @patch("/admin/users/{user_id:int}", sync_to_thread=True, summary="Change a user")
-def change_user(visit: NamedDependency[Visit], user_id: ItemId, data: UserChange) -> User:
+def change_user(visit: NamedDependency[Visit], user_id: ItemId, data: JSONBody[UserChange]) -> User:
     """Change one account; one admin must stay."""
     with visit.writing() as (connection, account):
         return users.change_user(
@@ -50,7 +51,7 @@ def deactivate_user(visit: NamedDependency[Visit], user_id: ItemId) -> None:
         users.change_user(
             connection,
             account_id=user_id,
-            changes={"active": False},
+            changes={"state": AccountState.DEACTIVATED},
             by=account.id,
             now=visit.now,
         )

@@ -98,12 +98,8 @@ def entries(
     ]
 
 
-def broken_links(connection: sa.Connection) -> list[str]:
-    """Return what is wrong with the chain, one sentence each; empty if nothing is."""
-    return list(_broken_links(connection))
-
-
-def _broken_links(connection: sa.Connection) -> Iterator[str]:
+def broken_links(connection: sa.Connection) -> Iterator[str]:
+    """Find entries that were changed, taken out or put in."""
     expected_number, previous_hash = 1, _FIRST_HASH
     rows = connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(
         sa.select(audit_entries).order_by(audit_entries.c.number)

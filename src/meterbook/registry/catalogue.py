@@ -171,4 +171,6 @@ def _is_taken(connection: sa.Connection, table: sa.Table, wanted: Mapping[str, A
 
 
 def _hash(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(msgspec.json.encode(sorted(content.items()))).hexdigest()
+    # A column's name is a text of SQLAlchemy's own kind.
+    plain = sorted((str(name), item) for name, item in content.items())
+    return hashlib.sha256(msgspec.json.encode(plain)).hexdigest()

@@ -19,6 +19,7 @@ from meterbook.storage.tables import (
 )
 
 ADDRESSES = 65_536
+NO_SCALE = 1.0
 MISSING_MIN, MISSING_MAX = -(2**63), 2**64 - 1  # what the widest number types can hold
 
 
@@ -36,7 +37,7 @@ class ModbusRegister(msgspec.Struct, frozen=True, omit_defaults=True):
     """The meter model's id."""
     measurement: str
     word_order: WordOrder = WordOrder.HIGH_FIRST
-    scale: float = 1.0
+    scale: float = NO_SCALE
     """The raw number times this is in `unit`."""
     missing: list[int] = msgspec.field(default_factory=list)
     """Raw numbers that mean "no value"."""
@@ -222,6 +223,7 @@ def _register(row: Any) -> ModbusRegister:
         meter=row.meter_model_id,
         measurement=row.measurement,
         word_order=WordOrder(row.word_order),
-        scale=float(row.scale),
+        # Floats are left out only if they are the very default object.
+        scale=NO_SCALE if float(row.scale) == NO_SCALE else float(row.scale),
         missing=msgspec.json.decode(row.missing),
     )

@@ -35,7 +35,7 @@ def password_hash(password: str) -> str:
         raise WeakPasswordError(
             f"must have {PASSWORD_CHARACTERS_MIN} to {PASSWORD_CHARACTERS_MAX} characters"
         )
-    if password.lower() in _common_passwords():
+    if password.lower() in _frequent_passwords():
         raise WeakPasswordError("is one of the most common passwords; choose another")
     with _turns:
         return _hasher.hash(password)
@@ -58,6 +58,6 @@ def _nobodys_hash() -> str:
 
 
 @lru_cache(maxsize=1)
-def _common_passwords() -> frozenset[str]:
+def _frequent_passwords() -> frozenset[str]:
     # The 30,000 most common of leaked passwords, in lower case (OWASP ASVS 5.0, 6.2.4).
     return frozenset(FREQUENCY_LISTS["passwords"])

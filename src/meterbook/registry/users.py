@@ -1,6 +1,7 @@
 """Accounts as an admin sees and changes them. They are deactivated, never removed."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -14,6 +15,13 @@ from meterbook.storage.dialects import row_lock, taken_columns
 from meterbook.storage.tables import accounts
 
 
+class AccountState(StrEnum):
+    """Whether an account may sign in."""
+
+    ACTIVE = "active"
+    DEACTIVATED = "deactivated"
+
+
 class User(msgspec.Struct, frozen=True):
     """One account."""
 
@@ -21,7 +29,7 @@ class User(msgspec.Struct, frozen=True):
     username: str
     email: str
     role: Role
-    active: bool
+    state: AccountState
 
 
 _COLUMNS = (
@@ -60,9 +68,9 @@ def change_user(
     now: int,
 ) -> User:
     """
-    Change an account's e-mail address, role or whether it is active, and return it.
+    Change an account's e-mail address, role or state, and return it.
 
-    :param changes: `email`, `role`, `active`: what is to be different.
+    :param changes: `email`, `role`, `state`: what is to be different.
     :raises NotThereError: if there is none of that id.
     :raises AccountTakenError: if another account has the e-mail address.
     :raises InUseError: if no active admin were left.
@@ -72,8 +80,8 @@ def change_user(
     columns = {name: changes[name] for name in ("email", "role") if name in changes}
     if "email" in columns:
         columns["email"] = columns["email"].strip().lower()
-    if changes.get("active", before.active) != before.active:
-        columns["deactivated_at"] = now if before.active else None
+    if changes.get("state", before.state) != before.state:
+        columns["deactivated_at"] = now if before.state is AccountState.ACTIVE else None
     if columns:
         try:
             connection.execute(
@@ -82,7 +90,7 @@ def change_user(
         except sa.exc.IntegrityError as error:
             raise AccountTakenError(field=(taken_columns(error) or ("email",))[0]) from None
     after = user(connection, account_id=account_id)
-    if not after.active:
+    if after.state is AccountState.DEACTIVATED:
         end_tokens(connection, account_id=account_id)
     if _is_active_admin(before) and not _is_active_admin(after):
         _require_an_admin(connection)
@@ -123,11 +131,12 @@ def change_password(
 
 
 def _user(row: Any) -> User:
-    return User(row.id, row.username, row.email, Role(row.role), row.deactivated_at is None)
+    state = AccountState.ACTIVE if row.deactivated_at is None else AccountState.DEACTIVATED
+    return User(row.id, row.username, row.email, Role(row.role), state)
 
 
 def _is_active_admin(account: User) -> bool:
-    return account.active and account.role is Role.ADMIN
+    return account.state is AccountState.ACTIVE and account.role is Role.ADMIN
 
 
 def _hold_admins(connection: sa.Connection) -> None:
