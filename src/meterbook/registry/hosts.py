@@ -47,6 +47,9 @@ _COLUMN_OF = {
     "meter": hosts.c.meter_model_id,
 }
 _present = hosts.c.archived_at.is_(None)
+# Built once: programs ask these all day, and building takes longer than asking.
+_HOSTS = sa.select(*_COLUMN_OF.values()).where(_present).order_by(hosts.c.id)
+_HOSTS_OF_ACCOUNT = _HOSTS.where(hosts.c.account_id == sa.bindparam("account_id"))
 
 
 def hosts_of(
@@ -57,10 +60,11 @@ def hosts_of(
     offset: int = 0,
 ) -> list[Host]:
     """Return the account's hosts, or everybody's, by id, without archived ones."""
-    wanted = sa.select(*_COLUMN_OF.values()).where(_present).order_by(hosts.c.id)
-    if account_id is not None:
-        wanted = wanted.where(hosts.c.account_id == account_id)
-    return [Host(*row) for row in connection.execute(wanted.limit(limit).offset(offset))]
+    wanted = _HOSTS if account_id is None else _HOSTS_OF_ACCOUNT
+    if limit is not None or offset:
+        wanted = wanted.limit(limit).offset(offset)
+    asked = {} if account_id is None else {"account_id": account_id}
+    return [Host(*row) for row in connection.execute(wanted, asked).all()]
 
 
 def host(connection: sa.Connection, *, host_id: int, account_id: int | None = None) -> Host:
