@@ -10,7 +10,17 @@ import click
 import sqlalchemy as sa
 
 from meterbook import __version__
-from meterbook.cli import accounts, books, demo, meters, serve, settings, simulate, upkeep
+from meterbook.cli import (
+    accounts,
+    books,
+    catalogue,
+    demo,
+    meters,
+    serve,
+    settings,
+    simulate,
+    upkeep,
+)
 from meterbook.cli.errors import one_line
 
 
@@ -25,6 +35,7 @@ for command in (
     demo.demo,
     accounts.account,
     meters.meter,
+    catalogue.catalogue,
     books.close_day,
     settings.settings,
     upkeep.verify,
