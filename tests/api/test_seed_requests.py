@@ -228,9 +228,9 @@ class Conversation:
 
     def reach(self, name: str) -> None:
         """Have every printed request up to this one answered, each once, and judge this one."""
-        for earlier in CASES:
+        for earlier, case in CASES.items():
             if earlier not in self.found:
-                self.found[earlier] = self.answered(*CASES[earlier])
+                self.found[earlier] = self.answered(*case)
             if earlier == name:
                 break
         assert self.found[name] == ""
