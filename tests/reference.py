@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-from litestar.handlers import HTTPRouteHandler
+from litestar import Litestar
 from prometheus_client import REGISTRY
 
-from meterbook.app import DOORS, ROUTES
+from meterbook.api.doors import DOOR_PATHS
+from meterbook.app import DEPENDENCIES, ROUTES
 from meterbook.cli import meterbook
 from meterbook.settings import ENVIRONMENT_PREFIX, SENTENCES, SETTINGS_FILE, Settings
 
@@ -89,14 +90,16 @@ def _commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Co
 
 
 def _routes() -> Iterator[tuple[str, str, str]]:
-    for path, sentence in DOORS.items():
-        yield path, "POST", sentence
-    for route in ROUTES:
-        assert isinstance(route, HTTPRouteHandler)
-        does = route.fn.__doc__ or ""
-        for path in sorted(route.paths):
-            for method in sorted(route.http_methods):
-                yield path, str(method), does.strip().splitlines()[0]
+    for path, operations in DOOR_PATHS.items():
+        for method, operation in operations.items():
+            yield path, method.upper(), operation["summary"]
+    app = Litestar(ROUTES, dependencies=DEPENDENCIES, openapi_config=None)
+    for route in app.routes:
+        for found in getattr(route, "route_handlers", ()):
+            # Litestar wraps what runs in a thread.
+            does = getattr(found.fn, "func", found.fn).__doc__ or ""
+            for method in sorted(found.http_methods - {"OPTIONS"}):
+                yield route.path_format, str(method), does.strip().splitlines()[0]
 
 
 def main() -> None:

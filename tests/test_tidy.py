@@ -26,6 +26,7 @@ NAMES_OF_OTHERS = {
     ("web/sign_in.py", "data"),  # Litestar injects the request's body under this name
     ("problems.py", "type"),  # RFC 9457
 }
+NAMES_OF_OTHERS |= {(f"api/{file.name}", "data") for file in (SOURCES / "api").glob("*.py")}
 MACHINE_PATHS = re.compile(r"/(?:work|home|root)/|simple/|pypi\.org|files\.pythonhosted")
 
 

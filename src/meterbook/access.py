@@ -2,21 +2,31 @@
 Who is calling, and what they may see: one answer for pages and for the API.
 
 A program shows a token (`Authorization: Token ...` or `Bearer ...`), a browser a session cookie.
+
+    page ─► Caller: looked up once, before the route        (cookie or token)
+    API  ─► Visit: looked up in the transaction that answers (token only, roles by the route)
 """
 
+import asyncio
 import re
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 from litestar.connection import ASGIConnection
+from litestar.di import NamedDependency
 from litestar.exceptions import NotAuthorizedException, NotFoundException, PermissionDeniedException
+from litestar.handlers import BaseRouteHandler
 
 from meterbook.domain.meter_ids import MeterIdError, meter_id
 from meterbook.queries.meter_places import MeterPlace, meter_place
 from meterbook.registry.accounts import Account, Role
 from meterbook.registry.personal_data import PersonalData
+from meterbook.registry.sign_in import AttemptLimits
 from meterbook.registry.tokens import account_of_token, is_due_for_touch, touch_token
 from meterbook.storage.database import Database
 
@@ -33,6 +43,8 @@ class Book(msgspec.Struct, frozen=True):
     token_valid_s: int | None
     """For how long an API token is valid; None: until the next sign-in."""
     session_idle_s: int
+    attempt_limits: AttemptLimits = AttemptLimits()
+    trusted_proxies: Sequence[IPv4Network | IPv6Network] = ()
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -66,6 +78,55 @@ class Caller(msgspec.Struct, frozen=True):
         return account
 
 
+class Visit:
+    """One call of a program: its token is looked at in the very transaction that answers it."""
+
+    def __init__(self, book: Book, *, secret: str | None, roles: Sequence[Role], now: int) -> None:
+        """Prepare; nothing is looked up yet."""
+        self.book = book
+        self.now = now
+        self.secret = secret
+        self._roles = roles
+
+    @contextmanager
+    def reading(self) -> Iterator[tuple[sa.Connection, Account]]:
+        """
+        Give a connection that reads, and who is calling.
+
+        :raises NotAuthorizedException: if the token is dead or there is none.
+        :raises PermissionDeniedException: if the account's role may not.
+        """
+        with self.book.database.reading() as connection:
+            yield connection, self._account(connection)
+
+    @contextmanager
+    def writing(self) -> Iterator[tuple[sa.Connection, Account]]:
+        """
+        Give a connection in a transaction that writes, and who is calling.
+
+        :raises NotAuthorizedException: if the token is dead or there is none.
+        :raises PermissionDeniedException: if the account's role may not.
+        """
+        with self.book.database.writing() as connection:
+            yield connection, self._account(connection)
+
+    def account(self) -> Account:
+        """
+        Return who is calling.
+
+        :raises NotAuthorizedException: if the token is dead or there is none.
+        :raises PermissionDeniedException: if the account's role may not.
+        """
+        with self.reading() as (_, account):
+            return account
+
+    def _account(self, connection: sa.Connection) -> Account:
+        account = self.secret and account_of_token(
+            connection, secret=self.secret, purpose="api", now=self.now
+        )
+        return Caller(account or None).with_role(*self._roles)
+
+
 def book_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Book:
     """Return the book of the running application."""
     book: Book = connection.app.state.book
@@ -77,14 +138,64 @@ def provide_now() -> int:
     return int(time.time())
 
 
-def provide_caller(request: ASGIConnection[Any, Any, Any, Any], now: int) -> Caller:
+def provide_visit(request: ASGIConnection[Any, Any, Any, Any], now: NamedDependency[int]) -> Visit:
+    """Return the call of a program; who may is the route's `roles`."""
+    return Visit(
+        book_of(request),
+        secret=shown_token(request),
+        roles=request.route_handler.opt["roles"],
+        now=now,
+    )
+
+
+async def token_before_body(
+    connection: ASGIConnection[Any, Any, Any, Any], _route: BaseRouteHandler
+) -> None:
+    """
+    Look at the token before the body: who may not call is not told what is wrong with it.
+
+    :raises NotAuthorizedException: if there is no token, or it is dead.
+    :raises PermissionDeniedException: if the account's role may not.
+    """
+    visit = provide_visit(connection, provide_now())
+    if connection.scope.get("method") != "GET":
+        await asyncio.to_thread(visit.account)
+    elif visit.secret is None:
+        Caller(None).signed_in()
+
+
+def shown_token(request: ASGIConnection[Any, Any, Any, Any]) -> str | None:
+    """Return the token in the request's header; None if there is none."""
+    match = _TOKEN.fullmatch(request.headers.get("authorization", ""))
+    return match[1] if match else None
+
+
+def client_address(request: ASGIConnection[Any, Any, Any, Any]) -> str:
+    """Return where the request comes from: behind trusted proxies, what they say."""
+    proxies = book_of(request).trusted_proxies
+    address = request.client.host if request.client else ""
+    forwarded = request.headers.get("x-forwarded-for", "").split(",")
+    while forwarded and _is_in(address, proxies):
+        address = forwarded.pop().strip() or address
+    return address
+
+
+def _is_in(address: str, networks: Sequence[IPv4Network | IPv6Network]) -> bool:
+    try:
+        place = ip_address(address)
+    except ValueError:
+        return False
+    return any(place in network for network in networks)
+
+
+def provide_caller(
+    request: ASGIConnection[Any, Any, Any, Any], now: NamedDependency[int]
+) -> Caller:
     """Return who is calling; a header wins over the cookie."""
     book = book_of(request)
-    header = request.headers.get("authorization")
     with book.database.reading() as connection:
-        if header is not None:
-            match = _TOKEN.fullmatch(header)
-            secret = match[1] if match else ""
+        if "authorization" in request.headers:
+            secret = shown_token(request) or ""
             account = account_of_token(connection, secret=secret, purpose="api", now=now)
         else:
             secret = request.cookies.get(SESSION_COOKIE, "")

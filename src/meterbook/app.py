@@ -18,10 +18,19 @@ from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.response import Template
 from litestar.static_files import create_static_files_router
 from litestar.template import TemplateConfig
+from litestar.types import ControllerRouterHandler
 
 from meterbook import __version__, access
 from meterbook.api import health
 from meterbook.api.errors import respond_with_problem
+from meterbook.api.openapi import (
+    SCHEMA_PATH,
+    SWAGGER_UI_FOLDER,
+    SWAGGER_UI_PATH,
+    SchemaDocs,
+    SchemaDocument,
+)
+from meterbook.api.routes import API_ROUTES, TOKEN_SCHEME
 from meterbook.domain.local_days import time_zone
 from meterbook.intake.group_commit import GroupCommit
 from meterbook.intake.packet_fields import PacketLimits
@@ -32,6 +41,7 @@ from meterbook.intake.senders import Senders, networks
 from meterbook.jobs.scheduler import Scheduler
 from meterbook.logs import configure_logs
 from meterbook.registry.personal_data import personal_data
+from meterbook.registry.sign_in import AttemptLimits
 from meterbook.settings import Settings, load_settings
 from meterbook.storage.database import Database
 from meterbook.web import consumption, profile, sign_in
@@ -39,7 +49,7 @@ from meterbook.web.problem_page import as_page
 
 ASGIApplication = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 _WEB = Path(__file__).parent / "web"
-ROUTES = [
+ROUTES: list[ControllerRouterHandler] = [
     health.live,
     health.ready,
     health.metrics,
@@ -50,12 +60,19 @@ ROUTES = [
     sign_in.sign_in_page,
     sign_in.sign_in,
     sign_in.sign_out,
+    *API_ROUTES,
 ]
-# Plain ASGI, looked at before the framework.
-DOORS = {
-    "/meter": "Take one packet and answer when it is on disk.",
-    "/readings": "Take many packets: JSON, NDJSON, CSV or Parquet, gzip or zstd.",
+DEPENDENCIES = {
+    "now": Provide(access.provide_now, sync_to_thread=False),
+    "caller": Provide(access.provide_caller, sync_to_thread=True),
 }
+OPENAPI = OpenAPIConfig(
+    title="Meterbook",
+    version=__version__,
+    path=SCHEMA_PATH,
+    render_plugins=[SchemaDocument(), SchemaDocs()],
+    security=[{TOKEN_SCHEME: []}],
+)
 
 
 class _Meterbook:
@@ -128,17 +145,15 @@ def _litestar(running: _Meterbook) -> Litestar:
         route_handlers=[
             *ROUTES,
             create_static_files_router("/static", [_WEB / "static"], name="static"),
+            create_static_files_router(SWAGGER_UI_PATH, [SWAGGER_UI_FOLDER], name="swagger-ui"),
         ],
-        dependencies={
-            "now": Provide(access.provide_now, sync_to_thread=False),
-            "caller": Provide(access.provide_caller, sync_to_thread=True),
-        },
+        dependencies=DEPENDENCIES,
         exception_handlers={Exception: _respond},
         csrf_config=CSRFConfig(
             secret=running.personal.derived_secret("csrf"), cookie_httponly=True
         ),
         template_config=TemplateConfig(directory=_WEB / "templates", engine=JinjaTemplateEngine),
-        openapi_config=OpenAPIConfig(title="Meterbook", version=__version__, path="/schema"),
+        openapi_config=OPENAPI,
         lifespan=[running.running],
         logging_config=None,
         compression_config=None,
@@ -149,5 +164,10 @@ def _litestar(running: _Meterbook) -> Litestar:
         default_zone=settings.timezone,
         token_valid_s=settings.token_days * 86_400 or None,
         session_idle_s=settings.session_idle_minutes * 60,
+        attempt_limits=AttemptLimits(
+            wrong_sign_ins=settings.wrong_sign_ins_per_minute,
+            registrations=settings.registrations_per_minute,
+        ),
+        trusted_proxies=networks(settings.trusted_proxies),
     )
     return app

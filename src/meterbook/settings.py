@@ -35,6 +35,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     recovery_days_kept: int = 14
     session_idle_minutes: int = 60 * 24 * 14
     token_days: int = 0
+    wrong_sign_ins_per_minute: int = 5
+    registrations_per_minute: int = 20
+    trusted_proxies: str = ""
     secret_key: str = ""
     log_level: str = "info"
     role: str = "all"
@@ -57,6 +60,9 @@ SENTENCES = {
     "recovery_days_kept": "For how many days recovery files are kept.",
     "session_idle_minutes": "After how long without a click a browser is signed out.",
     "token_days": "For how many days an API token is valid; 0: until the next sign-in.",
+    "wrong_sign_ins_per_minute": "Wrong passwords for one account from one address in a minute.",
+    "registrations_per_minute": "New accounts from one address in a minute.",
+    "trusted_proxies": "Networks of proxies whose X-Forwarded-For is believed, comma-separated.",
     "secret_key": "Key that encrypts personal data; empty: the file secret.key in data_dir.",
     "log_level": "debug, info, warning or error.",
     "role": "all, web (no jobs) or jobs (no doors for readings); `serve --role` sets it.",

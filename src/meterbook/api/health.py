@@ -47,7 +47,13 @@ def ready(request: Request[object, object, State]) -> Response[Readiness]:
     return Response(Readiness(is_ready, checks), status_code=200 if is_ready else 503)
 
 
-@get("/metrics", sync_to_thread=True, summary="Prometheus metrics", security=[{}])
+@get(
+    "/metrics",
+    media_type="text/plain",
+    sync_to_thread=True,
+    summary="Prometheus metrics",
+    security=[{}],
+)
 def metrics() -> Response[bytes]:
     """Answer with the counters of this process."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

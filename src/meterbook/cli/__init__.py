@@ -13,6 +13,7 @@ from meterbook import __version__
 from meterbook.cli import (
     accounts,
     books,
+    catalogue,
     demo,
     files,
     meters,
@@ -35,6 +36,7 @@ for command in (
     demo.demo,
     accounts.account,
     meters.meter,
+    catalogue.catalogue,
     books.close_day,
     files.import_files,
     files.export_files,

@@ -9,6 +9,7 @@ import time
 from functools import lru_cache
 from typing import Any
 
+import structlog
 from prometheus_client import Counter
 
 from meterbook.domain.local_days import utc_text
@@ -31,6 +32,7 @@ RETRY_AFTER_S = 5
 
 PACKETS = Counter("meterbook_packets_total", "Packets by outcome.", ["outcome"])
 _STORED = {name: PACKETS.labels(name) for name in ("new", "repeated", "replaced")}
+_log = structlog.get_logger()
 _HEADERS = [(b"content-type", b"application/json")]
 
 
@@ -67,7 +69,7 @@ class PacketDoor:
             body = await read_body(scope, receive, bytes_max=BODY_BYTES_MAX)
             packet = decode_packet(body, now=int(now), limits=self._limits)
             answer = await self._commits.add(Arrival(packet, key_hash))
-        except Exception as error:  # noqa: BLE001 each has its answer, the rest is 503
+        except Exception as error:  # noqa: BLE001 each has its answer
             await self._refuse(scope, send, error)
             return
         if isinstance(answer, KeyRefused):
@@ -102,7 +104,10 @@ class PacketDoor:
                 document = problem(503, "the packet was not stored; send it again")
                 headers[b"retry-after"] = b"%d" % RETRY_AFTER_S
             case _:
-                raise error
+                _log.error("packet not stored", error=type(error).__name__)
+                outcome = "not_stored"
+                document = problem(503, "the packet was not stored; send it again")
+                headers[b"retry-after"] = b"%d" % RETRY_AFTER_S
         PACKETS.labels(outcome).inc()
         await send_problem(send, document, headers=headers)
 

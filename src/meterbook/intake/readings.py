@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
+import structlog
 
 from meterbook.intake.bodies import (
     BodyTooLargeError,
@@ -29,6 +30,7 @@ from meterbook.problems import Problem, Send, problem, send_json, send_problem
 
 UPLOADS_AT_ONCE = 2  # bounds the memory; more wait their turn
 UPLOADS_WAITING_MAX = 32
+_log = structlog.get_logger()
 READINGS_PER_COMMIT = 20_000  # 70 ms: packets from meters hardly notice
 
 
@@ -89,7 +91,7 @@ class ReadingsDoor:
             return
         try:
             answer = await self._take(scope, receive)
-        except Exception as error:  # noqa: BLE001 each has its answer, the rest is raised again
+        except Exception as error:  # noqa: BLE001 each has its answer
             await self._refuse(scope, send, error)
             return
         if isinstance(answer, UploadProblem):
@@ -187,9 +189,9 @@ class ReadingsDoor:
                 document = problem(415, str(error))
             case BrokenBodyError():
                 document = problem(400, str(error))
-            case CannotStoreError() | TooManyUploadsError():
+            case _:
+                if not isinstance(error, CannotStoreError | TooManyUploadsError):
+                    _log.error("upload not stored", error=type(error).__name__)
                 document = problem(503, "not all was stored; send it again")
                 headers[b"retry-after"] = b"%d" % RETRY_AFTER_S
-            case _:
-                raise error
         await send_problem(send, document, headers=headers)

@@ -22,7 +22,7 @@ from prometheus_client import Counter
 from meterbook.jobs.close_days import close_ended_days
 from meterbook.jobs.leases import end_lease, take_lease
 from meterbook.jobs.recovery_files import write_recovery_files
-from meterbook.jobs.upkeep import copy_write_ahead_log, remove_dead_tokens
+from meterbook.jobs.upkeep import copy_write_ahead_log, forget_what_has_run_out
 from meterbook.storage.database import Database
 
 CLOSE_EVERY_S = 60
@@ -105,7 +105,7 @@ class Scheduler:
         )
 
     def _upkeep(self) -> None:
-        remove_dead_tokens(self._database, now=int(time.time()))
+        forget_what_has_run_out(self._database, now=int(time.time()))
 
     def _copy_log(self) -> None:
         with suppress(sa.exc.SQLAlchemyError):

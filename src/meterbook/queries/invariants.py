@@ -14,6 +14,7 @@ from meterbook.domain.closed_days import ClosedDay, closed_day
 from meterbook.domain.local_days import day_bounds, numbered_day, time_zone
 from meterbook.domain.readings import Quality
 from meterbook.ledger import decode_intervals
+from meterbook.registry.audit import broken_links
 from meterbook.storage.tables import (
     channels,
     daybook,
@@ -157,6 +158,7 @@ CHECKS: dict[str, Check] = {
     "open readings": misplaced_readings,
     "superseded readings": lost_superseded_readings,
     "installations": broken_installations,
+    "audit log": broken_links,
 }
 
 

@@ -5,6 +5,7 @@ from enum import StrEnum
 import msgspec
 import sqlalchemy as sa
 
+from meterbook.storage.dialects import taken_columns
 from meterbook.storage.tables import accounts
 
 
@@ -56,21 +57,37 @@ def add_account(
     :raises AccountTakenError: if the name or the e-mail address is taken.
     """
     email = email.strip().lower()
-    for column, wanted in ((accounts.c.username, username), (accounts.c.email, email)):
+    require_free(connection, username=username, email=email)
+    try:
+        account_id = connection.execute(
+            sa.insert(accounts)
+            .values(
+                username=username,
+                email=email,
+                role=role.value,
+                password_hash=password_hash,
+                created_at=now,
+            )
+            .returning(accounts.c.id)
+        ).scalar_one()
+    except sa.exc.IntegrityError as error:
+        # Somebody took it between the look and the insert; the look is only the friendlier way.
+        raise AccountTakenError(field=(taken_columns(error) or ("username",))[0]) from None
+    return Account(account_id, username, email, role)
+
+
+def require_free(connection: sa.Connection, *, username: str, email: str) -> None:
+    """
+    Make sure no account has the name or the e-mail address.
+
+    :raises AccountTakenError: if one does, deactivated ones included.
+    """
+    for column, wanted in (
+        (accounts.c.username, username),
+        (accounts.c.email, email.strip().lower()),
+    ):
         if connection.execute(sa.select(accounts.c.id).where(column == wanted)).first():
             raise AccountTakenError(field=column.name)
-    account_id = connection.execute(
-        sa.insert(accounts)
-        .values(
-            username=username,
-            email=email,
-            role=role.value,
-            password_hash=password_hash,
-            created_at=now,
-        )
-        .returning(accounts.c.id)
-    ).scalar_one()
-    return Account(account_id, username, email, role)
 
 
 def account_by_name(

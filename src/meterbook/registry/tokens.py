@@ -16,6 +16,20 @@ from meterbook.storage.tables import accounts, tokens
 Purpose = Literal["api", "session"]
 _USED_AT_STEP_S = 60  # writing every use down would make each read a write
 
+# Built once: every call of a program asks it, and building takes longer than asking.
+_ACCOUNT_OF_TOKEN = (
+    sa.select(
+        accounts.c.id, accounts.c.username, accounts.c.email, accounts.c.role, tokens.c.used_at
+    )
+    .join(tokens, tokens.c.account_id == accounts.c.id)
+    .where(
+        tokens.c.token_hash == sa.bindparam("token_hash"),
+        tokens.c.purpose == sa.bindparam("purpose"),
+        accounts.c.deactivated_at.is_(None),
+        sa.or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > sa.bindparam("now")),
+    )
+)
+
 
 def new_secret() -> str:
     """Return 64 random hex characters."""
@@ -56,18 +70,8 @@ def account_of_token(
     connection: sa.Connection, *, secret: str, purpose: Purpose, now: int, idle_s: int | None = None
 ) -> Account | None:
     """Return the active account the token stands for; None if it is dead or never was."""
-    row = connection.execute(
-        sa.select(
-            accounts.c.id, accounts.c.username, accounts.c.email, accounts.c.role, tokens.c.used_at
-        )
-        .join(tokens, tokens.c.account_id == accounts.c.id)
-        .where(
-            tokens.c.token_hash == secret_hash(secret),
-            tokens.c.purpose == purpose,
-            accounts.c.deactivated_at.is_(None),
-            sa.or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > now),
-        )
-    ).first()
+    asked = {"token_hash": secret_hash(secret), "purpose": purpose, "now": now}
+    row = connection.execute(_ACCOUNT_OF_TOKEN, asked).first()
     if row is None or (idle_s is not None and row.used_at + idle_s < now):
         return None
     return Account(row.id, row.username, row.email, Role(row.role))
@@ -96,10 +100,16 @@ def end_token(connection: sa.Connection, *, secret: str) -> None:
 
 
 def end_tokens(
-    connection: sa.Connection, *, account_id: int, purpose: Purpose | None = None
+    connection: sa.Connection,
+    *,
+    account_id: int,
+    purpose: Purpose | None = None,
+    kept_secret: str | None = None,
 ) -> None:
-    """Make the account's tokens worthless at once."""
-    wanted = tokens.c.account_id == account_id
+    """Make the account's tokens worthless at once, of one purpose or all, except one."""
+    wanted = [tokens.c.account_id == account_id]
     if purpose is not None:
-        wanted = sa.and_(wanted, tokens.c.purpose == purpose)
-    connection.execute(sa.delete(tokens).where(wanted))
+        wanted.append(tokens.c.purpose == purpose)
+    if kept_secret is not None:
+        wanted.append(tokens.c.token_hash != secret_hash(kept_secret))
+    connection.execute(sa.delete(tokens).where(*wanted))

@@ -11,6 +11,11 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from meterbook.storage.tables import metadata
+
+_WITH_COLUMNS = (sa.UniqueConstraint, sa.PrimaryKeyConstraint, sa.Index)
+_UNIQUE_VIOLATION = "23505"  # SQLSTATE
+
 Rows = Sequence[Sequence[object]]
 
 
@@ -95,3 +100,25 @@ def insert_rows(
 def row_lock(connection: sa.Connection) -> str:
     """Return what to write after a SELECT so that its rows stand still; SQLite has one writer."""
     return "" if connection.dialect.name == "sqlite" else "FOR UPDATE"
+
+
+def hold_until_commit(connection: sa.Connection, *, lock_number: int) -> None:
+    """Let one transaction at a time go on from here; SQLite has one writer anyway."""
+    if connection.dialect.name != "sqlite":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_number)))
+
+
+def taken_columns(error: sa.exc.IntegrityError) -> tuple[str, ...]:
+    """Return the columns whose values another row has already; none if it is not about that."""
+    text = str(error.orig)
+    if text.startswith("UNIQUE constraint failed: "):
+        names = text.removeprefix("UNIQUE constraint failed: ").split(", ")
+        return tuple(name.rpartition(".")[2] for name in names)
+    diagnosis = getattr(error.orig, "diag", None)
+    if getattr(error.orig, "sqlstate", None) != _UNIQUE_VIOLATION or diagnosis is None:
+        return ()
+    table = metadata.tables[str(diagnosis.table_name)]
+    for rule in (*table.constraints, *table.indexes):
+        if isinstance(rule, _WITH_COLUMNS) and rule.name == diagnosis.constraint_name:
+            return tuple(column.name for column in rule.columns)
+    return ()

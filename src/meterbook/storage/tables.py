@@ -114,6 +114,101 @@ installations = sa.Table(
 ALWAYS_BEFORE = 0
 ALWAYS_AFTER = 253_402_300_800  # the year 10000
 
+# --- what is polled ----------------------------------------------------------------------------
+
+locations = sa.Table(
+    "locations",
+    metadata,
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("account_id", sa.ForeignKey("accounts.id"), nullable=False),
+    sa.Column("street", sa.Text, nullable=False),
+    sa.Column("number", sa.Text, nullable=False),
+    sa.Column("city", sa.Text, nullable=False),
+    sa.Column("zip_code", sa.Text, nullable=False),
+    sa.Column("coord_x", sa.Double),
+    sa.Column("coord_y", sa.Double),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("account_id", "street", "number", "city"),
+)
+
+meter_models = sa.Table(
+    "meter_models",
+    metadata,
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("direction", sa.SmallInteger, nullable=False),  # domain.modbus_numbers.Direction
+)
+
+measurements = sa.Table(
+    "measurements",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("kind", sa.SmallInteger, nullable=False),  # domain.modbus_numbers.MeasurementKind
+)
+
+# Where a model keeps a measurement.
+modbus_registers = sa.Table(
+    "modbus_registers",
+    metadata,
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("meter_model_id", sa.ForeignKey("meter_models.id"), nullable=False),
+    sa.Column("measurement", sa.ForeignKey("measurements.name"), nullable=False, index=True),
+    sa.Column("address", sa.Integer, nullable=False),
+    sa.Column("function_code", sa.SmallInteger, nullable=False),  # 3 holding, 4 input
+    sa.Column("number_type", sa.SmallInteger, nullable=False),  # domain.modbus_numbers.NumberType
+    sa.Column("word_order", sa.Text, nullable=False),  # high_first, low_first
+    sa.Column("unit", sa.Text, nullable=False),
+    sa.Column("scale", sa.Text, nullable=False),  # decimal: raw number times this is in `unit`
+    sa.Column("missing", sa.Text, nullable=False),  # JSON array of raw integers: no value
+    sa.UniqueConstraint("meter_model_id", "measurement"),
+    sa.UniqueConstraint("meter_model_id", "function_code", "address"),
+)
+
+# What `meterbook catalogue load` has written, so that it knows what an admin changed since.
+catalogue_loads = sa.Table(
+    "catalogue_loads",
+    metadata,
+    sa.Column("item", sa.Text, primary_key=True),  # sdm630, sdm630/voltage_ac_l1
+    sa.Column("content_hash", sa.Text, nullable=False),
+)
+
+# A Modbus device. Its meter point comes with the first measurement assigned to it.
+hosts = sa.Table(
+    "hosts",
+    metadata,
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("ip", sa.Text, nullable=False),  # IPv4, IPv6 or host name
+    sa.Column("port", sa.Integer, nullable=False),
+    sa.Column("slave_address", sa.SmallInteger, nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("account_id", sa.ForeignKey("accounts.id"), nullable=False, index=True),
+    sa.Column("location_id", sa.ForeignKey("locations.id"), nullable=False, index=True),
+    sa.Column("meter_model_id", sa.ForeignKey("meter_models.id"), nullable=False, index=True),
+    sa.Column("meter_point_id", sa.ForeignKey("meter_points.id")),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("archived_at", sa.BigInteger),  # no longer polled or listed; its history stays
+    sa.Index(
+        "uq_hosts_ip_port_slave_address",
+        "ip",
+        "port",
+        "slave_address",
+        unique=True,
+        sqlite_where=sa.text("archived_at IS NULL"),
+        postgresql_where=sa.text("archived_at IS NULL"),
+    ),
+)
+
+# What is read from a host, and the channel it goes to.
+host_measurements = sa.Table(
+    "host_measurements",
+    metadata,
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("host_id", sa.ForeignKey("hosts.id"), nullable=False),
+    sa.Column("measurement", sa.ForeignKey("measurements.name"), nullable=False, index=True),
+    sa.Column("channel_id", sa.ForeignKey("channels.id"), nullable=False),
+    sa.UniqueConstraint("host_id", "measurement"),
+)
+
 # --- the two books -------------------------------------------------------------------------------
 
 # Open days: what is not in the ledger yet. This key order takes twice the upserts of the other
@@ -199,4 +294,32 @@ job_leases = sa.Table(
     sa.Column("job", sa.Text, primary_key=True),
     sa.Column("holder", sa.Text, nullable=False),
     sa.Column("expires_at", sa.BigInteger, nullable=False),
+)
+
+# --- what is watched -----------------------------------------------------------------------------
+
+# Attempts at a door in the present minute: a fixed window for each subject, shared by all workers.
+attempts = sa.Table(
+    "attempts",
+    metadata,
+    sa.Column("subject", sa.Text, primary_key=True),  # what is limited; names only as SHA-256
+    sa.Column("window_starts_at", sa.BigInteger, nullable=False, index=True),
+    sa.Column("count", sa.Integer, nullable=False),
+)
+
+# Every change of a person's or a device's record: appended, never changed, each entry carrying the
+# hash of the one before. Triggers of the migration refuse UPDATE and DELETE.
+audit_entries = sa.Table(
+    "audit_entries",
+    metadata,
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),  # 1, 2, 3, ...
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("account_id", sa.BigInteger),  # who; null: the command line
+    sa.Column("action", sa.Text, nullable=False),  # add, change, remove, ...
+    sa.Column("subject", sa.Text, nullable=False, index=True),  # hosts/8
+    sa.Column("before", sa.Text),  # JSON
+    sa.Column("after", sa.Text),  # JSON
+    sa.Column("previous_hash", sa.Text, nullable=False),
+    sa.Column("entry_hash", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
 )

@@ -1,0 +1,76 @@
+"""The examples of the seed document, by the name of the schema each one is of."""
+
+from typing import Any
+
+SEED_EXAMPLES: dict[str, dict[str, Any]] = {
+    "Registration": {
+        "username": "johndoe",
+        "email": "johndoe@example.com",
+        "password": "strong-password",
+    },
+    "Credentials": {"username": "johndoe", "password": "strong-password"},
+    "SignedIn": {
+        "user": {"id": 3, "username": "johndoe", "email": "johndoe@example.com"},
+        "token": "dec96b92e1701189de279b7d0e0f3e5f745e9f187915fa44e624eab1e9583fb7",
+    },
+    "PublicAccount": {"id": 3, "username": "johndoe", "email": "johndoe@example.com"},
+    "NewLocation": {
+        "user": 2,
+        "street": "SunnyStreet",
+        "number": "68",
+        "city": "SilliconCity",
+        "zip_code": "11-420",
+    },
+    "Location": {
+        "id": 4,
+        "street": "SunnyStreet",
+        "number": "68",
+        "city": "SilliconCity",
+        "zip_code": "11-420",
+        "coord_x": None,
+        "coord_y": None,
+        "user": 2,
+    },
+    "NewHost": {
+        "ip": "127.0.0.1",
+        "port": 2282,
+        "slave_address": 1,
+        "description": "test",
+        "user": 1,
+        "location": 1,
+        "meter": 3,
+    },
+    "Host": {
+        "id": 8,
+        "ip": "127.0.0.1",
+        "port": 2282,
+        "slave_address": 1,
+        "description": "test",
+        "user": 1,
+        "location": 1,
+        "meter": 3,
+    },
+    "NewMeterModel": {"name": "sdm330", "type": 2},
+    "MeterModel": {"id": 5, "name": "sdm330", "type": 2},
+    "NewMeasurement": {"measurement": "current", "type": 1},
+    "Measurement": {"measurement": "current", "type": 1},
+    "MeasurementNames": {"measurements": ["active_energy_produced", "active_energy_consumed"]},
+    "HostMeasurement": {"id": 8, "host": 7, "measurement": "active_energy_produced"},
+    "NewRegister": {
+        "address": 12,
+        "measurement": "current",
+        "unit": "A",
+        "type": 1,
+        "function_code": 3,
+        "meter": 3,
+    },
+    "ModbusRegister": {
+        "id": 8,
+        "address": 12,
+        "unit": "A",
+        "type": 1,
+        "function_code": 3,
+        "meter": 3,
+        "measurement": "current",
+    },
+}

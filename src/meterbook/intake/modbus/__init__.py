@@ -1,0 +1,1 @@
+"""Modbus: polling and decoding; `devices/*.toml` are data, not code."""

@@ -1,0 +1,170 @@
+"""
+The permission matrix: every route of the application times everybody who may knock.
+
+The routes come from the application's own table: a new one without a decision here fails.
+"""
+
+import re
+
+import httpx
+import pytest
+from litestar import Litestar
+
+from callers import client_of, signed_in
+from meterbook.app import DEPENDENCIES, ROUTES
+from meterbook.registry.accounts import Role
+from meterbook.registry.meter_keys import give_meter_key
+from meterbook.registry.meters import add_meters
+from meterbook.registry.tokens import end_token
+from meterbook.storage.database import Database
+from servers import Server
+
+CALLERS = (
+    "nobody", "household", "other household", "operator", "admin", "meter key", "dead token",
+)  # fmt: skip
+EVERYBODY = frozenset(CALLERS)
+SIGNED_IN = EVERYBODY - {"nobody", "meter key", "dead token"}
+STAFF = frozenset({"operator", "admin"})
+ADMIN = frozenset({"admin"})
+OWNER = frozenset({"household"})
+
+# Who gets past the door. Pages answer nobody with the sign-in page, JSON of them with 401.
+DECISIONS: dict[str, frozenset[str]] = {
+    "GET /health/live": EVERYBODY,
+    "GET /health/ready": EVERYBODY,
+    "GET /metrics": EVERYBODY,
+    "GET /": EVERYBODY,
+    "GET /profile": SIGNED_IN,
+    "GET /profile/{meter_id:str}": OWNER | STAFF,
+    "GET /profile/{meter_id:str}/consumption": OWNER | STAFF,
+    "GET /sign-in": EVERYBODY,
+    "POST /sign-in": frozenset(),  # a form: without the page's own token nobody
+    "POST /sign-out": frozenset(),
+    "POST /auth/register": EVERYBODY,
+    "POST /auth/login": EVERYBODY,
+    "POST /auth/logout": SIGNED_IN,
+    "GET /auth/info": SIGNED_IN,
+    "POST /auth/password": SIGNED_IN,
+    "POST /auth/deactivate": SIGNED_IN,
+    "GET /user/locations": SIGNED_IN,
+    "POST /user/locations": SIGNED_IN,
+    "GET /user/locations/{location_id:int}": OWNER,
+    "PATCH /user/locations/{location_id:int}": OWNER,
+    "DELETE /user/locations/{location_id:int}": OWNER,
+    "GET /user/hosts": SIGNED_IN,
+    "GET /meters": SIGNED_IN,
+    "GET /meters/{meter_id:int}/measurements": SIGNED_IN,
+    "GET /user/hosts/{host_id:int}/measurements": OWNER | ADMIN,
+    "POST /user/hosts/{host_id:int}/measurements": OWNER | ADMIN,
+    "DELETE /user/hosts/{host_id:int}/measurements": OWNER | ADMIN,
+    "GET /admin/unclaimed-meters": STAFF,
+    "GET /admin/conflicts": STAFF,
+    **{
+        f"{method} /admin/{path}": ADMIN
+        for path, methods in {
+            "locations": "GET POST",
+            "locations/{location_id:int}": "GET PATCH DELETE",
+            "hosts": "GET POST",
+            "hosts/{host_id:int}": "GET PATCH DELETE",
+            "meters": "GET POST",
+            "meters/{meter_id:int}": "GET PATCH DELETE",
+            "measurements": "GET POST",
+            "measurements/{measurement:str}": "GET PATCH DELETE",
+            "registers": "GET POST",
+            "registers/{register_id:int}": "GET PATCH DELETE",
+            "users": "GET",
+            "users/{user_id:int}": "GET PATCH DELETE",
+            "meter-points": "GET POST",
+            "meter-points/{point_id:int}": "PATCH",
+            "packet-meters/{meter_id:int}/key": "POST DELETE",
+            "audit": "GET",
+        }.items()
+        for method in methods.split()
+    },
+}
+METER = 424242
+
+
+def all_routes() -> list[str]:
+    """Return method and path of every route the application has, its static files apart."""
+    app = Litestar(ROUTES, dependencies=DEPENDENCIES, openapi_config=None)
+    return sorted(
+        f"{method} {route.path}"
+        for route in app.routes
+        for method in getattr(route, "methods", ())
+        if method not in {"OPTIONS", "HEAD"}
+    )
+
+
+@pytest.fixture(scope="module")
+def tokens(server: Server, book: Database) -> dict[str, str | None]:
+    """Give a token for every caller; the household owns one of each thing."""
+    household, owner = signed_in(book, "household")
+    callers: dict[str, str | None] = {"nobody": None, "household": owner}
+    _, callers["other household"] = signed_in(book, "other")
+    _, callers["operator"] = signed_in(book, "operator", role=Role.OPERATOR)
+    _, admin = signed_in(book, "admin", role=Role.ADMIN)
+    callers["admin"] = admin
+    _, dead = signed_in(book, "dead")
+    callers["dead token"] = dead
+    with book.writing() as connection:
+        end_token(connection, secret=dead)
+        add_meters(connection, [METER], zone="UTC", now=0)
+        callers["meter key"] = give_meter_key(connection, meter_id=METER, by=None, now=0)
+    with client_of(server.url, admin) as client:
+        own_everything(client, household.id)
+    return callers
+
+
+def own_everything(client: httpx.Client, user: int) -> None:
+    address = {"street": "S", "number": "1", "city": "C", "zip_code": "Z"}
+    location = client.post("/admin/locations", json={"user": user, **address}).json()["id"]
+    meter = client.post("/admin/meters", json={"name": "m", "type": 1}).json()["id"]
+    measurement = {"measurement": "current", "type": 1}
+    assert client.post("/admin/measurements", json=measurement).status_code == 201
+    register = {"measurement": "current", "address": 1, "unit": "A", "meter": meter}
+    register |= {"type": 1, "function_code": 3}
+    assert client.post("/admin/registers", json=register).status_code == 201
+    host = {"ip": "10.0.0.1", "port": 502, "slave_address": 1, "user": user, "meter": meter}
+    assert client.post("/admin/hosts", json=host | {"location": location}).status_code == 201
+    claim = {"meter_id": METER, "user": user}
+    assert client.post("/admin/meter-points", json=claim).status_code == 201
+
+
+def test_every_route_has_a_decision_and_every_decision_a_route() -> None:
+    assert sorted(DECISIONS) == all_routes()
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+@pytest.mark.parametrize("route", sorted(DECISIONS))
+def test_the_door_opens_to_whom_it_should(
+    server: Server, book: Database, tokens: dict[str, str | None], route: str, caller: str
+) -> None:
+    method, path = route.split()
+    token = tokens[caller]
+    may = caller in DECISIONS[route]
+    if may and path == "/auth/logout":
+        _, token = signed_in(book, f"leaving {caller}")  # the others' tokens are needed again
+    path = filled(path, harmless=may and (method == "DELETE" or path.endswith("/key")))
+    # Bodies that change nothing: of what is not there, of no difference, or wrong.
+    body = {"measurements": ["nothing"]} if method in {"POST", "DELETE"} else {}
+    with client_of(server.url, token) as client:
+        answer = client.request(method, path, json=None if method == "GET" else body)
+    if may:
+        assert answer.status_code not in {401, 403}, answer.text
+        assert answer.status_code != 404 or method == "DELETE" or path.endswith("/key")
+        return
+    tokenless = caller in {"nobody", "meter key", "dead token"} and "sign-" not in path
+    assert answer.status_code in ({401} if tokenless else {403, 404}), answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def filled(path: str, *, harmless: bool) -> str:
+    """Return the path of a thing that is there; harmless: of one that is not."""
+    there = str(METER) if "profile" in path or "packet-meters" in path else "1"
+    for kind, thing in (("int", "999" if harmless else there), ("str", there)):
+        path = re.sub(rf"{{\w+:{kind}}}", thing, path)
+    return path.replace("/admin/measurements/1", f"/admin/measurements/{NAMES[harmless]}")
+
+
+NAMES = {False: "current", True: "nothing"}

@@ -1,0 +1,49 @@
+"""Callers of the API: accounts of each role with a token, made without going through the API."""
+
+import ssl
+import time
+
+import httpx
+
+from meterbook.registry.accounts import Account, Role, add_account
+from meterbook.registry.passwords import password_hash
+from meterbook.registry.tokens import issue_token
+from meterbook.storage.database import Database
+
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # one for all: making it takes longer than a call
+PASSWORD = "strong-password"  # the seed's
+
+
+class AnyPassword:
+    """One hash for all test accounts: hashing is slow on purpose."""
+
+    _hash = ""
+
+    @classmethod
+    def stored(cls) -> str:
+        """Return what is stored of the seed's password."""
+        cls._hash = cls._hash or password_hash(PASSWORD)
+        return cls._hash
+
+
+def signed_in(
+    database: Database, username: str, *, role: Role = Role.HOUSEHOLD
+) -> tuple[Account, str]:
+    """Make an account and return it with a token."""
+    now = int(time.time())
+    with database.writing() as connection:
+        account = add_account(
+            connection,
+            username=username,
+            email=f"{username}@example.com",
+            password_hash=AnyPassword.stored(),
+            role=role,
+            now=now,
+        )
+        return account, issue_token(connection, account_id=account.id, purpose="api", now=now)
+
+
+def client_of(url: str, token: str | None = None) -> httpx.Client:
+    """Return an HTTP client that shows the token as the seed writes it."""
+    headers = {"Authorization": f"Token {token}"} if token else {}
+    return httpx.Client(base_url=url, headers=headers, timeout=60, verify=_NO_TLS)

@@ -1,0 +1,135 @@
+"""Group commit: gathers while a commit is in flight, and answers each with its own result."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from meterbook.intake.group_commit import BATCH_READINGS_MAX, GroupCommit, QueueFullError
+
+
+class Book:
+    """Commits that wait until they are let go."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.may_end = threading.Semaphore(0)
+        self.failure: Exception | None = None
+
+    def commit(self, items: list[int]) -> list[int]:
+        """Remember the batch, wait, and answer each item with its tenfold."""
+        self.batches.append(items)
+        assert self.may_end.acquire(timeout=10)
+        if self.failure:
+            raise self.failure
+        return [item * 10 for item in items]
+
+
+def run(scenario: Callable[[Book, GroupCommit[int, int]], Coroutine[Any, Any, None]]) -> None:
+    async def main() -> None:
+        book = Book()
+        commits: GroupCommit[int, int] = GroupCommit(book.commit, queue_max=10_000)
+        try:
+            await scenario(book, commits)
+        finally:
+            for _ in range(20):
+                book.may_end.release()
+            await commits.close()
+
+    asyncio.run(main())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 what is waited for happens in another thread
+            await asyncio.sleep(0.001)
+
+
+def test_what_arrives_during_a_commit_goes_together_in_the_next() -> None:
+    async def scenario(book: Book, commits: GroupCommit[int, int]) -> None:
+        first = asyncio.create_task(commits.add(1))
+        await until(lambda: book.batches == [[1]])
+        others = [asyncio.create_task(commits.add(item)) for item in (2, 3, 4)]
+        await asyncio.sleep(0.01)
+        assert book.batches == [[1]]
+        book.may_end.release()
+        assert await first == 10
+        await until(lambda: len(book.batches) == 2)
+        book.may_end.release()
+        assert await asyncio.gather(*others) == [20, 30, 40]
+        assert book.batches == [[1], [2, 3, 4]]
+
+    run(scenario)
+
+
+def test_nobody_is_answered_before_the_commit_has_ended() -> None:
+    async def scenario(book: Book, commits: GroupCommit[int, int]) -> None:
+        waiting = asyncio.create_task(commits.add(1))
+        await until(lambda: bool(book.batches))
+        await asyncio.sleep(0.02)
+        assert not waiting.done()
+        book.may_end.release()
+        assert await waiting == 10
+
+    run(scenario)
+
+
+def test_a_client_that_hangs_up_takes_nobody_with_it() -> None:
+    async def scenario(book: Book, commits: GroupCommit[int, int]) -> None:
+        leaving, staying = (asyncio.create_task(commits.add(item)) for item in (1, 2))
+        await until(lambda: bool(book.batches))
+        leaving.cancel()
+        await asyncio.sleep(0.01)
+        book.may_end.release()
+        assert await staying == 20
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+
+    run(scenario)
+
+
+def test_a_commit_that_fails_is_told_to_all_of_its_batch_and_the_next_goes_on() -> None:
+    async def scenario(book: Book, commits: GroupCommit[int, int]) -> None:
+        book.failure = OSError("disk full")
+        failing = [asyncio.create_task(commits.add(item)) for item in (1, 2)]
+        book.may_end.release()
+        outcomes = await asyncio.gather(*failing, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [OSError, OSError]
+        book.failure = None
+        book.may_end.release()
+        assert await commits.add(3) == 30
+
+    run(scenario)
+
+
+def test_the_queue_is_bounded_and_says_so() -> None:
+    async def main() -> None:
+        book = Book()
+        commits: GroupCommit[int, int] = GroupCommit(book.commit, queue_max=5)
+        first = asyncio.create_task(commits.add(0))
+        await until(lambda: bool(book.batches))
+        waiting = [asyncio.create_task(commits.add(item)) for item in range(5)]
+        await asyncio.sleep(0.01)
+        with pytest.raises(QueueFullError):
+            await commits.add(99)
+        book.may_end.release()
+        book.may_end.release()
+        assert await first == 0
+        assert await asyncio.gather(*waiting) == [0, 10, 20, 30, 40]
+        await commits.close()
+
+    asyncio.run(main())
+
+
+def test_a_crowd_is_cut_into_batches_of_bounded_size() -> None:
+    async def scenario(book: Book, commits: GroupCommit[int, int]) -> None:
+        count = BATCH_READINGS_MAX * 2 + 1
+        crowd = [asyncio.create_task(commits.add(item)) for item in range(count)]
+        for _ in range(4):
+            book.may_end.release()
+        assert await asyncio.gather(*crowd) == [item * 10 for item in range(count)]
+        assert max(len(batch) for batch in book.batches) <= BATCH_READINGS_MAX
+
+    run(scenario)
