@@ -1,26 +1,24 @@
 """
 How fast the REST API answers: `GET /user/hosts` with 20 hosts, and logging in.
 
-Starts one worker on SQLite and drives it with wrk at 64 connections. Logging in costs what
-argon2id costs, on purpose: its figure stands beside that of hashing alone.
+`python -m benchmarks.api_speed` starts one worker on SQLite and drives it with wrk at 64
+connections. Logging in costs what argon2id costs, on purpose: its figure stands beside that of
+hashing alone.
 """
 
 import re
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import sqlalchemy as sa
 
-sys.path.append(str(Path(__file__).parents[1] / "tests"))
-
+from benchmarks.servers import running_server  # isort: split  # it finds the tests' modules
 from callers import PASSWORD, client_of, signed_in
 from meterbook.registry.passwords import password_fits, password_hash
 from meterbook.storage.database import Database
 from meterbook.storage.tables import hosts, locations, meter_models
-from servers import running_server
 
 HOSTS = 20
 CONNECTIONS = 64
@@ -30,14 +28,12 @@ LOGINS = 10
 
 def main() -> None:
     """Measure and print one line each."""
-    with tempfile.TemporaryDirectory() as name, running_server(Path(name)) as server:
+    with tempfile.TemporaryDirectory() as name, running_server(Path(name)) as url:
         database = Database(f"sqlite:///{name}/meterbook.sqlite")
         token = _household_with_hosts(database)
-        requests_per_s, p99 = _drive(f"{server.url}/user/hosts", token)
+        requests_per_s, p99 = _drive(f"{url}/user/hosts", token)
         print(f"GET /user/hosts, {HOSTS} hosts: {requests_per_s:,.0f} requests/s, p99 {p99}")
-        print(
-            f"POST /auth/login: {_login_ms(server.url):.0f} ms, argon2id alone {_hash_ms():.0f} ms"
-        )
+        print(f"POST /auth/login: {_login_ms(url):.0f} ms, argon2id alone {_hash_ms():.0f} ms")
         database.close()
 
 

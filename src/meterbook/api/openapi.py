@@ -103,6 +103,7 @@ _DOCS_PAGE = f"""<!DOCTYPE html>
       content="default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
 connect-src 'self'; base-uri 'none'; form-action 'none'">
 <title>Meterbook API</title>
+<link rel="icon" href="{SWAGGER_UI_PATH}/favicon-32x32.png">
 <link rel="stylesheet" href="{SWAGGER_UI_PATH}/swagger-ui.css">
 <script src="{SWAGGER_UI_PATH}/swagger-ui-bundle.js" defer></script>
 <script src="/static/schema-docs.js" defer></script>

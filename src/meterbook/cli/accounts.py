@@ -6,6 +6,7 @@ import time
 import click
 
 from meterbook.cli.opened import opened_database, settings_with
+from meterbook.registry import audit
 from meterbook.registry.accounts import Role, add_account
 from meterbook.registry.passwords import password_hash
 
@@ -28,6 +29,7 @@ def create(name: str, email: str, role: str) -> None:
     else:
         password = sys.stdin.readline().rstrip("\r\n")
     stored = password_hash(password)
+    now = int(time.time())
     with opened_database(settings_with()) as database, database.writing() as connection:
         made = add_account(
             connection,
@@ -35,6 +37,9 @@ def create(name: str, email: str, role: str) -> None:
             email=email,
             password_hash=stored,
             role=Role(role),
-            now=int(time.time()),
+            now=now,
+        )
+        audit.record(
+            connection, by=None, action="add", subject=f"users/{made.id}", after=made, now=now
         )
     click.echo(f"account {made.username} made, role {made.role.value}, id {made.id}")

@@ -1,11 +1,12 @@
 """`meterbook meter`: meters by hand."""
 
+import time
+
 import click
 
 from meterbook.cli.opened import opened_database, settings_with
 from meterbook.domain.meter_ids import dashed, meter_id
-from meterbook.registry.meters import set_meter_key
-from meterbook.registry.tokens import new_secret, secret_hash
+from meterbook.registry.meter_keys import give_meter_key, take_meter_key
 
 
 @click.group()
@@ -19,9 +20,11 @@ def meter() -> None:
 def key(written_id: str, remove: bool) -> None:
     """Give a meter a new key and show it, this once; packets must carry it from now on."""
     number = meter_id(written_id)
-    secret = None if remove else new_secret()
+    now = int(time.time())
     with opened_database(settings_with()) as database, database.writing() as connection:
-        set_meter_key(
-            connection, meter_id=number, key_hash=None if secret is None else secret_hash(secret)
-        )
-    click.echo(f"meter {dashed(number)} has no key now" if secret is None else secret)
+        if remove:
+            take_meter_key(connection, meter_id=number, by=None, now=now)
+            shown = f"meter {dashed(number)} has no key now"
+        else:
+            shown = give_meter_key(connection, meter_id=number, by=None, now=now)
+    click.echo(shown)

@@ -1,5 +1,5 @@
 """
-The database: one engine that reads, one that writes. Errors never carry what was stored.
+The database: one engine that reads, one that writes.
 
 SQLite has one writer at a time. Its write engine therefore has one connection, and waiting for
 that connection is the queue: fair, in this process, and without SQLITE_BUSY. Other processes wait

@@ -10,10 +10,10 @@ from litestar.enums import RequestEncodingType
 from litestar.params import Body, FromQuery
 from litestar.response import Redirect, Template
 
-from meterbook.access import SESSION_COOKIE, Caller, book_of
-from meterbook.registry.accounts import account_by_name
-from meterbook.registry.passwords import password_fits
-from meterbook.registry.tokens import end_token, issue_token
+from meterbook.access import SESSION_COOKIE, Caller, book_of, client_address
+from meterbook.registry.sign_in import WrongCredentialsError
+from meterbook.registry.sign_in import sign_in as start_session
+from meterbook.registry.tokens import end_token
 from meterbook.web.pages import SIGN_IN_PATH, safe_target
 
 SESSION_S_MAX = 60 * 60 * 24 * 90  # a session ends after this long, however much it is used
@@ -41,16 +41,21 @@ def sign_in(
 ) -> Redirect | Template:
     """Start a session, or show the form again."""
     book = book_of(request)
-    with book.database.reading() as connection:
-        account, stored = account_by_name(connection, username=data.username)
     target = safe_target(data.next)
-    if not password_fits(data.password, stored) or account is None:
+    try:
+        _, secret = start_session(
+            book.database,
+            username=data.username,
+            password=data.password,
+            address=client_address(request),
+            purpose="session",
+            limits=book.attempt_limits,
+            valid_s=SESSION_S_MAX,
+            now=now,
+        )
+    except WrongCredentialsError:
         context = {"target": target, "refused": True}
         return Template("sign_in.html", context=context, status_code=401)
-    with book.database.writing() as connection:
-        secret = issue_token(
-            connection, account_id=account.id, purpose="session", now=now, valid_s=SESSION_S_MAX
-        )
     cookie = Cookie(
         key=SESSION_COOKIE,
         value=secret,
