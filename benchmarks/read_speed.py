@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -82,7 +83,7 @@ def figures() -> list[Figure]:
         database.close()
         with running_server(Path(folder)) as url:
             for connections in (1, 16):
-                runs = repeated(RUNS, lambda c=connections: measure(url, token, c))  # type: ignore[misc]
+                runs = repeated(RUNS, partial(measure, url, token, connections))
                 name = f"a month of one meter of {METERS:,}, {connections} connections"
                 aim = 3.0 if connections == 1 else None
                 found.append(

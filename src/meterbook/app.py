@@ -4,6 +4,7 @@ The composition root: database, doors, routes and jobs become one ASGI applicati
 Packets do not pay for the framework: `/meter` and `/readings` are looked at before Litestar.
 """
 
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
 from decimal import Decimal
@@ -110,6 +111,10 @@ class _Meterbook:
             recovery_days_kept=self.settings.recovery_days_kept,
         )
         with scheduler if self.settings.role != "web" else nullcontext():
+            # What start-up made stays for good: walking it again and again for garbage stopped
+            # every request for 30 ms now and then.
+            gc.collect()
+            gc.freeze()
             yield
             await self.commits.close()
         self.database.close()

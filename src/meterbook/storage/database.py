@@ -19,7 +19,7 @@ from sqlalchemy.pool import QueuePool
 
 BUSY_TIMEOUT_MS = 30_000  # longer than any of our transactions, short enough to name a stuck one
 PAGE_CACHE_KIB = 65_536  # keeps the right edge of the daybook of a million meters in memory
-MMAP_BYTES = 1 << 28  # readers see pages without copying them; counted as memory of the process
+MMAP_BYTES = 1 << 28  # pages are read without copying; counted as memory of the process
 _NO_BEGIN = "meterbook_no_begin"
 LOG_PAGES_MAX = 16_384  # 64 MiB: up to here a job copies the log, beyond it the next commit does
 
@@ -160,8 +160,8 @@ def _sqlite_engine(url: sa.URL, *, pool_size: int, writes: bool, durable: bool) 
             f"PRAGMA cache_size = -{PAGE_CACHE_KIB if writes else PAGE_CACHE_KIB // 8}"
         )
         connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES_MAX}")
+        connection.execute(f"PRAGMA mmap_size = {MMAP_BYTES}")
         if not writes:
-            connection.execute(f"PRAGMA mmap_size = {MMAP_BYTES}")
             connection.execute("PRAGMA query_only = ON")
 
     begin_statement = "BEGIN IMMEDIATE" if writes else "BEGIN"
