@@ -18,19 +18,10 @@ import pytest
 
 from meterbook.storage.database import Database
 from meterbook.storage.migrate import migrate
-from services import program
+from services import need, program
 
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
 _TEMPLATE = "meterbook_template"
-
-
-def need(there: object, what: str) -> None:
-    """Skip the test if something is not there; fail it where CI says all must be."""
-    if there:
-        return
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{what} is missing")
-    pytest.skip(f"{what} is missing")
 
 
 @pytest.fixture(scope="session")

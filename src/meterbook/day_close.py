@@ -114,15 +114,25 @@ def close_channels(
     return taken
 
 
-def days_to_close(connection: sa.Connection, *, zone: ZoneInfo, now: int) -> list[date]:
-    """Return the ended local days that have readings in the daybook, or were never closed."""
-    today = local_day(now, zone)
+def days_to_close(
+    connection: sa.Connection, *, zone: ZoneInfo, due_at: int, late_before: int
+) -> list[date]:
+    """
+    Return the local days that end by due_at and were never closed, or have late readings.
+
+    :param late_before: no zone has a day open that begins before it. In the intervals after it,
+        readings of other zones are still at home in the daybook, and say nothing about this one.
+    """
+    today = local_day(due_at, zone)
     starts = daybook.open_interval_starts(connection, starts_at=0, ends_at=midnight(today, zone))
     days = {local_day(start, zone) for start in starts}
-    yesterday = local_day(midnight(today, zone) - 1, zone)
-    if not is_closed(connection, day=yesterday, zone=zone.key):
-        days.add(yesterday)
-    return sorted(days)
+    days.add(local_day(midnight(today, zone) - 1, zone))
+    return sorted(
+        day
+        for day in days
+        if day_bounds(day, zone)[1] <= late_before
+        or not is_closed(connection, day=day, zone=zone.key)
+    )
 
 
 def is_closed(connection: sa.Connection, *, day: date, zone: str) -> bool:

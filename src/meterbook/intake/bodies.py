@@ -1,6 +1,7 @@
 """Request bodies of uploads: read up to a limit, and unpacked up to a limit (gzip, zstd)."""
 
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 import zstandard
@@ -23,16 +24,16 @@ class BrokenBodyError(ValueError):
     """Not what its content type or encoding says it is."""
 
 
-async def read_body(scope: dict[str, Any], receive: Any, *, bytes_max: int) -> bytes:
+async def read_body(headers: Mapping[bytes, bytes], receive: Any, *, bytes_max: int) -> bytes:
     """
     Return the request's body.
 
     :raises BodyTooLargeError: if it has more than bytes_max.
     :raises BrokenBodyError: if the sender hung up before its end.
     """
-    for name, content in scope["headers"]:
-        if name == b"content-length" and content.isdigit() and int(content) > bytes_max:
-            raise BodyTooLargeError(bytes_max=bytes_max)
+    announced = headers.get(b"content-length", b"")
+    if announced.isdigit() and int(announced) > bytes_max:
+        raise BodyTooLargeError(bytes_max=bytes_max)
     message = await receive()
     body: bytes = message.get("body", b"")
     if message.get("more_body"):

@@ -6,11 +6,11 @@ thousands of times a second: no framework, no second look at what is right.
 """
 
 import time
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 import structlog
-from prometheus_client import Counter
 
 from meterbook.domain.local_days import utc_text
 from meterbook.domain.readings import HALF_HOUR_S
@@ -23,15 +23,13 @@ from meterbook.intake.bodies import (
 )
 from meterbook.intake.group_commit import GroupCommit, QueueFullError
 from meterbook.intake.packet_fields import PacketFieldsError, PacketLimits, decode_packet
-from meterbook.intake.recorder import Answer, Arrival, CannotStoreError, KeyRefused
+from meterbook.intake.recorder import PACKETS, Answer, Arrival, CannotStoreError, KeyRefused
 from meterbook.intake.senders import KeyRequiredError, Senders
 from meterbook.problems import Send, problem, send_problem
 
 BODY_BYTES_MAX = 16_384  # a packet has 80; room for what a meter may add
 RETRY_AFTER_S = 5
 
-PACKETS = Counter("meterbook_packets_total", "Packets by outcome.", ["outcome"])
-_STORED = {name: PACKETS.labels(name) for name in ("new", "repeated", "replaced")}
 _log = structlog.get_logger()
 _HEADERS = [(b"content-type", b"application/json")]
 
@@ -64,9 +62,10 @@ class PacketDoor:
             await send_problem(send, problem(429, "too many wrong keys"), headers=headers)
             return
         try:
-            key_hash = self._senders.key_hash_of(scope)
-            require_json(scope)
-            body = await read_body(scope, receive, bytes_max=BODY_BYTES_MAX)
+            headers = dict(scope["headers"])
+            key_hash = self._senders.key_hash_of(scope, headers)
+            require_json(headers)
+            body = await read_body(headers, receive, bytes_max=BODY_BYTES_MAX)
             packet = decode_packet(body, now=int(now), limits=self._limits)
             answer = await self._commits.add(Arrival(packet, key_hash))
         except Exception as error:  # noqa: BLE001 each has its answer
@@ -75,7 +74,6 @@ class PacketDoor:
         if isinstance(answer, KeyRefused):
             await self._refuse(scope, send, KeyRequiredError("not the key of this meter"))
             return
-        _STORED[answer.recorded.value].inc()
         period = _period_text(answer.starts_at)
         body = (
             f'{{"id":{packet.meter_id},{period},"reading_kWh":{wh_to_kwh(packet.energy_wh)!r}}}'
@@ -112,15 +110,15 @@ class PacketDoor:
         await send_problem(send, document, headers=headers)
 
 
-def require_json(scope: dict[str, Any]) -> None:
+def require_json(headers: Mapping[bytes, bytes]) -> None:
     """
     Make sure the request does not say it is something else than JSON.
 
     :raises MediaTypeError: if it does.
     """
-    for name, content in scope["headers"]:
-        if name == b"content-type" and b"json" not in content.lower():
-            raise MediaTypeError("send application/json")
+    kind = headers.get(b"content-type")
+    if kind is not None and b"json" not in kind.lower():
+        raise MediaTypeError("send application/json")
 
 
 @lru_cache(maxsize=1024)

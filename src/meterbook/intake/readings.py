@@ -23,8 +23,8 @@ from meterbook.intake.bodies import (
 )
 from meterbook.intake.packet_columns import CheckedPackets, RejectedRow, check_packets
 from meterbook.intake.packet_fields import PacketLimits
-from meterbook.intake.packets import PACKETS, RETRY_AFTER_S
-from meterbook.intake.recorder import Arrival, CannotStoreError, PacketRecorder, Stored
+from meterbook.intake.packets import RETRY_AFTER_S
+from meterbook.intake.recorder import PACKETS, Arrival, CannotStoreError, PacketRecorder, Stored
 from meterbook.intake.senders import KeyRequiredError, Senders
 from meterbook.problems import Problem, Send, problem, send_json, send_problem
 
@@ -100,7 +100,8 @@ class ReadingsDoor:
             await send_json(send, 201 if answer.accepted else 200, answer)
 
     async def _take(self, scope: dict[str, Any], receive: Any) -> UploadAnswer | UploadProblem:
-        key_hash = self._senders.key_hash_of(scope)
+        headers = dict(scope["headers"])
+        key_hash = self._senders.key_hash_of(scope, headers)
         query = parse_qs(scope["query_string"].decode("latin-1"))
         partial = query.get("partial", ["false"])[-1].lower() in {"true", "1", "yes"}
         if self._waiting >= UPLOADS_WAITING_MAX:
@@ -108,10 +109,8 @@ class ReadingsDoor:
         self._waiting += 1
         try:
             async with self._turns:
-                body = await read_body(scope, receive, bytes_max=self._upload_bytes_max)
-                return await asyncio.to_thread(
-                    self._store, body, dict(scope["headers"]), key_hash, partial
-                )
+                body = await read_body(headers, receive, bytes_max=self._upload_bytes_max)
+                return await asyncio.to_thread(self._store, body, headers, key_hash, partial)
         finally:
             self._waiting -= 1
 
@@ -166,8 +165,6 @@ class ReadingsDoor:
                 answer.recorded.value if isinstance(answer, Stored) else "unauthorized"
                 for answer in answers
             )
-        for outcome, count in counts.items():
-            PACKETS.labels(outcome).inc(count)
         return UploadAnswer(
             accepted=counts["new"] + counts["replaced"],
             repeated=counts["repeated"],

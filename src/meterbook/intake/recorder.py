@@ -6,11 +6,13 @@ a transaction of its own, stores them all. Only when it stored fewer is the batc
 by packet.
 """
 
+import threading
 import time
 from collections.abc import Sequence
 
 import msgspec
 import sqlalchemy as sa
+from prometheus_client import Counter
 
 from meterbook import daybook
 from meterbook.daybook import Recorded
@@ -20,6 +22,9 @@ from meterbook.intake.packet_fields import Packet
 from meterbook.registry import meters
 from meterbook.storage.database import Database, is_conflict, is_unreachable
 
+# Counted here, once a batch, because once a packet would be felt.
+PACKETS = Counter("meterbook_packets_total", "Packets by outcome.", ["outcome"])
+_STORED = {recorded: PACKETS.labels(recorded.value) for recorded in Recorded}
 _TRIES_MAX = 8  # of one batch, against other processes recording the same intervals
 
 
@@ -62,6 +67,7 @@ class PacketRecorder:
         self._default_zone = default_zone
         self._grid_offset_s = grid_offset_s(time_zone(default_zone))
         self._received_at_ms = 0
+        self._one_at_a_time = threading.Lock()  # uploads record in threads of their own
 
     def record(self, arrivals: Sequence[Arrival]) -> list[Answer]:
         """
@@ -72,11 +78,18 @@ class PacketRecorder:
         received_at_ms = self._next_received_at_ms()
         try:
             answers = self._record_new(arrivals, received_at_ms)
-            return answers or self._record_with_care(arrivals, received_at_ms)
+            if answers:
+                _STORED[Recorded.NEW].inc(len(answers))
+                return answers
+            answers = self._record_with_care(arrivals, received_at_ms)
         except Exception as error:
             if is_unreachable(error) or isinstance(error, daybook.ConcurrentChangeError):
                 raise CannotStoreError(str(error)) from error
             raise
+        for answer in answers:
+            if isinstance(answer, Stored):
+                _STORED[answer.recorded].inc()
+        return answers
 
     def refused_meters(self, meter_ids: set[int], *, key_hash: str | None) -> set[int]:
         """
@@ -93,8 +106,9 @@ class PacketRecorder:
             raise
 
     def _next_received_at_ms(self) -> int:
-        self._received_at_ms = max(time.time_ns() // 1_000_000, self._received_at_ms + 1)
-        return self._received_at_ms
+        with self._one_at_a_time:
+            self._received_at_ms = max(time.time_ns() // 1_000_000, self._received_at_ms + 1)
+            return self._received_at_ms
 
     def _record_new(self, arrivals: Sequence[Arrival], received_at_ms: int) -> list[Answer]:
         rows = []

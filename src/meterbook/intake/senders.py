@@ -7,7 +7,7 @@ header is therefore never taken as coming from a trusted network.
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
@@ -51,20 +51,19 @@ class Senders:
         self._refusals: dict[str, int] = {}
         self._minute = 0
 
-    def key_hash_of(self, scope: dict[str, Any]) -> str | None:
+    def key_hash_of(self, scope: dict[str, Any], headers: Mapping[bytes, bytes]) -> str | None:
         """
         Return the hash of the key in the request; None if it needs none.
 
         :raises KeyRequiredError: if it has no key and is not from a trusted network.
         """
-        forwarded = False
-        for name, content in scope["headers"]:
-            if name == b"authorization":
-                match = _BEARER.fullmatch(content)
-                if not match:
-                    raise KeyRequiredError("Authorization must be 'Bearer' and the meter's key")
-                return key_hash(match[1])
-            forwarded = forwarded or name in _FORWARDING
+        shown = headers.get(b"authorization")
+        if shown is not None:
+            match = _BEARER.fullmatch(shown)
+            if not match:
+                raise KeyRequiredError("Authorization must be 'Bearer' and the meter's key")
+            return key_hash(match[1])
+        forwarded = not _FORWARDING.isdisjoint(headers)
         if forwarded or not self._is_trusted((scope.get("client") or ("",))[0]):
             raise KeyRequiredError("a key is required from this network")
         return None

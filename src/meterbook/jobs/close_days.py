@@ -1,13 +1,12 @@
 """Closing by itself: every ended local day of every zone, and days that late readings came for."""
 
 from collections.abc import Callable
-from datetime import timedelta
 
 import structlog
 from prometheus_client import Counter
 
-from meterbook.day_close import DayClose, close_day, days_to_close, zones
-from meterbook.domain.local_days import midnight, time_zone
+from meterbook.day_close import DayClose, close_day, days_to_close, is_closed, zones
+from meterbook.domain.local_days import local_day, midnight, time_zone
 from meterbook.storage.database import Database
 
 DAY_CLOSES = Counter("meterbook_day_closes_total", "Day closes that moved readings.", ["kind"])
@@ -28,26 +27,32 @@ def close_ended_days(
     :param still_ours: asked before each day, so that a lost lease stops the run.
     """
     with database.reading() as connection:
-        names = zones(connection)
+        known = [time_zone(name) for name in zones(connection)]
+    due_at = now - delay_s
+    late_before = min((midnight(local_day(due_at, zone), zone) for zone in known), default=0)
     closes: list[DayClose] = []
-    for name in names:
-        zone = time_zone(name)
+    for zone in known:
         with database.reading() as connection:
-            days = days_to_close(connection, zone=zone, now=now)
+            days = days_to_close(connection, zone=zone, due_at=due_at, late_before=late_before)
         for day in days:
-            if midnight(day + timedelta(days=1), zone) + delay_s > now:
-                continue
             if not still_ours():
                 return closes
+            with database.reading() as connection:
+                is_first = not is_closed(connection, day=day, zone=zone.key)
             close = close_day(database, day=day, zone=zone, now=now)
-            closes.append(close)
-            DAY_CLOSES.labels("revision" if close.revised else "first").inc()
-            _log.info(
-                "day closed",
-                zone=name,
-                day=day.isoformat(),
-                channel_days=close.channel_days,
-                readings=close.readings,
-                revised=close.revised,
-            )
+            if is_first or close.readings:
+                closes.append(close)
+                _tell(close, is_first=is_first)
     return closes
+
+
+def _tell(close: DayClose, *, is_first: bool) -> None:
+    DAY_CLOSES.labels("first" if is_first else "late").inc()
+    _log.info(
+        "day closed",
+        zone=close.zone,
+        day=close.day.isoformat(),
+        channel_days=close.channel_days,
+        readings=close.readings,
+        revised=close.revised,
+    )

@@ -66,7 +66,7 @@ def emptied(database: Database) -> None:
 
 def close_all(database: Database) -> None:
     with database.reading() as connection:
-        days = days_to_close(connection, zone=OPTIONS.zone, now=NOW)
+        days = days_to_close(connection, zone=OPTIONS.zone, due_at=NOW, late_before=NOW)
     for day in days:
         close_day(database, day=day, zone=OPTIONS.zone, now=NOW)
 
