@@ -85,8 +85,11 @@ def _commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Co
     if not isinstance(command, click.Group):
         yield path, command
         return
-    for name in sorted(command.commands):
-        yield from _commands(command.commands[name], f"{path} {name}")
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        found = command.get_command(context, name)
+        assert found is not None
+        yield from _commands(found, f"{path} {name}")
 
 
 def _routes() -> Iterator[tuple[str, str, str]]:

@@ -192,31 +192,31 @@ def provide_caller(
     request: ASGIConnection[Any, Any, Any, Any], now: NamedDependency[int]
 ) -> Caller:
     """Return who is calling; a header wins over the cookie."""
-    book = book_of(request)
-    with book.database.reading() as connection:
-        if "authorization" in request.headers:
-            secret = shown_token(request) or ""
+    database = book_of(request).database
+    if "authorization" in request.headers:
+        secret = shown_token(request) or ""
+        with database.reading() as connection:
             account = account_of_token(connection, secret=secret, purpose="api", now=now)
-        else:
-            secret = request.cookies.get(SESSION_COOKIE, "")
-            # A route without CSRF protection must not act on a cookie that any site can send.
-            if not secret or request.route_handler.opt.get("exclude_from_csrf"):
-                return Caller(None)
-            account = account_of_token(
-                connection, secret=secret, purpose="session", now=now, idle_s=book.session_idle_s
-            )
-    return Caller(account, secret if account else None)
+        return Caller(account, secret if account else None)
+    secret = request.cookies.get(SESSION_COOKIE, "")
+    # A route without CSRF protection must not act on a cookie that any site can send.
+    if not secret or request.route_handler.opt.get("exclude_from_csrf"):
+        return Caller(None)
+    return _caller_of_session(database, secret, now=now, idle_s=book_of(request).session_idle_s)
 
 
-def keep_session(book: Book, caller: Caller, *, now: int) -> None:
-    """Note that the session was used, so that it does not time out under one's hands."""
-    if not caller.secret:
-        return
-    with book.database.reading() as connection:
-        due = is_due_for_touch(connection, secret=caller.secret, now=now)
-    if due:
-        with book.database.writing() as connection:
-            touch_token(connection, secret=caller.secret, now=now)
+def _caller_of_session(database: Database, secret: str, *, now: int, idle_s: int) -> Caller:
+    with database.reading() as connection:
+        account = account_of_token(
+            connection, secret=secret, purpose="session", now=now, idle_s=idle_s
+        )
+        if account is None:
+            return Caller(None)
+        due = is_due_for_touch(connection, secret=secret, now=now)
+    if due:  # so that the session does not time out under one's hands
+        with database.writing() as connection:
+            touch_token(connection, secret=secret, now=now)
+    return Caller(account, secret)
 
 
 def visible_meter(connection: sa.Connection, *, caller: Account, written_id: str) -> MeterPlace:

@@ -14,7 +14,7 @@ from meterbook.storage.database import Database
 
 
 @click.command("close-day")
-@click.argument("day", type=click.DateTime(["%Y-%m-%d"]))
+@click.argument("day", type=click.DateTime(["%Y-%m-%d"]), metavar="YYYY-MM-DD")
 @click.option("--zone", help="IANA zone; default: every zone that has meters.")
 def close_day(day: datetime, zone: str | None) -> None:
     """Close a local day by hand; doing it again changes nothing."""

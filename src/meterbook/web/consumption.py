@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Redirect, Response, Template
 
-from meterbook.access import Caller, book_of, keep_session, visible_meter
+from meterbook.access import Caller, book_of, visible_meter
 from meterbook.domain.local_days import time_zone
 from meterbook.domain.meter_ids import dashed
 from meterbook.domain.periods import (
@@ -56,7 +56,6 @@ def consumption_page(
         return sign_in_first(request)
     account = caller.signed_in()
     book = book_of(request)
-    keep_session(book, caller, now=now)
     with book.database.reading() as connection:
         place = visible_meter(connection, caller=account, written_id=meter_id)
         wanted = _period(period, first_day, end_day, now=now, zone=time_zone(place.zone))
