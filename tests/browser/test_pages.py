@@ -64,7 +64,8 @@ def test_a_household_signs_in_reads_its_consumption_and_signs_out(
     page.goto("/profile/999-999-999")
     page.fill("#username", "anna")
     page.fill("#password", PASSWORD)
-    page.click("main button[type=submit]")
+    with page.expect_navigation():
+        page.click("main button[type=submit]")
     assert page.url.endswith("/profile/999-999-999")
     _must_fit(page, width)
 
@@ -73,11 +74,13 @@ def test_a_household_signs_in_reads_its_consumption_and_signs_out(
     assert page.locator("tr.missing").count() == 1
     _must_fit(page, width)
     for tab in range(page.locator("nav.tabs a").count()):
-        page.locator("nav.tabs a").nth(tab).click()
+        with page.expect_navigation():
+            page.locator("nav.tabs a").nth(tab).click()
         assert page.locator("nav.tabs a[aria-current=page]").count() == 1
         _must_fit(page, width)
 
-    page.click("text=Sign out")
+    with page.expect_navigation():
+        page.click("text=Sign out")
     page.goto("/profile/999-999-999")
     assert "/sign-in" in page.url
     assert complaints == []
@@ -89,7 +92,8 @@ def test_a_meter_of_somebody_else_is_not_found(browser: Browser, server: Server)
     page.goto("/profile/1")
     page.fill("#username", "anna")
     page.fill("#password", PASSWORD)
-    page.click("main button[type=submit]")
+    with page.expect_navigation():
+        page.click("main button[type=submit]")
     assert "Not found" in page.inner_text("main")
     page.close()
 
