@@ -12,7 +12,6 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
 
 import msgspec
@@ -23,6 +22,7 @@ from litestar.exceptions import NotAuthorizedException, NotFoundException, Permi
 from litestar.handlers import BaseRouteHandler
 
 from meterbook.domain.meter_ids import MeterIdError, meter_id
+from meterbook.domain.networks import Network, is_within
 from meterbook.queries.meter_places import MeterPlace, meter_place
 from meterbook.registry.accounts import Account, Role
 from meterbook.registry.personal_data import PersonalData
@@ -44,7 +44,7 @@ class Book(msgspec.Struct, frozen=True):
     """For how long an API token is valid; None: until the next sign-in."""
     session_idle_s: int
     attempt_limits: AttemptLimits = AttemptLimits()
-    trusted_proxies: Sequence[IPv4Network | IPv6Network] = ()
+    trusted_proxies: Sequence[Network] = ()
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -175,17 +175,9 @@ def client_address(request: ASGIConnection[Any, Any, Any, Any]) -> str:
     proxies = book_of(request).trusted_proxies
     address = request.client.host if request.client else ""
     forwarded = request.headers.get("x-forwarded-for", "").split(",")
-    while forwarded and _is_in(address, proxies):
+    while forwarded and is_within(address, proxies):
         address = forwarded.pop().strip() or address
     return address
-
-
-def _is_in(address: str, networks: Sequence[IPv4Network | IPv6Network]) -> bool:
-    try:
-        place = ip_address(address)
-    except ValueError:
-        return False
-    return any(place in network for network in networks)
 
 
 def provide_caller(

@@ -33,12 +33,13 @@ from meterbook.api.openapi import (
 )
 from meterbook.api.routes import API_ROUTES, TOKEN_SCHEME
 from meterbook.domain.local_days import time_zone
+from meterbook.domain.networks import networks
 from meterbook.intake.group_commit import GroupCommit
 from meterbook.intake.packet_fields import PacketLimits
 from meterbook.intake.packets import PacketDoor
 from meterbook.intake.readings import ReadingsDoor
 from meterbook.intake.recorder import Answer, Arrival, PacketRecorder
-from meterbook.intake.senders import Senders, networks
+from meterbook.intake.senders import Senders
 from meterbook.jobs.scheduler import Scheduler
 from meterbook.logs import configure_logs
 from meterbook.registry.personal_data import personal_data

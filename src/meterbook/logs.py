@@ -28,7 +28,7 @@ def configure_logs(level: str) -> None:
     :raises LogLevelError: if there is no such level.
     """
     if level not in LEVELS:
-        raise LogLevelError(f"log_level must be one of {', '.join(LEVELS)}")
+        raise LogLevelError(f"must be one of {', '.join(LEVELS)}")
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

@@ -12,7 +12,11 @@ from granian.log import LogLevels
 from granian.server import Server
 
 from meterbook.cli.opened import opened_database, settings_with
-from meterbook.settings import ENVIRONMENT_PREFIX, SENTENCES, Settings
+from meterbook.domain.local_days import time_zone
+from meterbook.domain.networks import networks
+from meterbook.logs import configure_logs
+from meterbook.registry.personal_data import personal_data
+from meterbook.settings import ENVIRONMENT_PREFIX, SENTENCES, Settings, SettingsError
 
 DRAIN_S = 10  # how long requests in flight may take after SIGTERM
 
@@ -43,6 +47,7 @@ def run_server(settings: Settings, *, host: str, port: int, workers: int, role: 
     :raises PortTakenError: if another program listens there.
     """
     require_free_port(host, port)
+    require_right(settings)
     with opened_database(settings) as opened:
         opened.require_durable()
     settings = msgspec.structs.replace(settings, data_dir=settings.data_dir.absolute(), role=role)
@@ -62,6 +67,25 @@ def run_server(settings: Settings, *, host: str, port: int, workers: int, role: 
         workers_kill_timeout=DRAIN_S,
         respawn_failed_workers=True,
     ).serve()
+
+
+def require_right(settings: Settings) -> None:
+    """
+    Make sure every setting means something, before workers start that could only crash.
+
+    :raises ValueError: naming the setting that does not.
+    """
+    personal_data(data_dir=settings.data_dir, secret_key=settings.secret_key)
+    for name, check in (
+        ("timezone", time_zone),
+        ("trusted_networks", networks),
+        ("trusted_proxies", networks),
+        ("log_level", configure_logs),
+    ):
+        try:
+            check(getattr(settings, name))
+        except ValueError as error:
+            raise SettingsError(f"{name}: {error}") from None
 
 
 def require_free_port(host: str, port: int) -> None:

@@ -7,9 +7,10 @@ header is therefore never taken as coming from a trusted network.
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from meterbook.domain.networks import Network, is_within
 
 REFUSALS_PER_MINUTE_MAX = 60  # a fleet with a wrong key notices; a guesser gets nowhere
 ADDRESSES_MAX = 10_000  # remembered at once; bounds the memory a flood of addresses takes
@@ -21,22 +22,6 @@ class KeyRequiredError(PermissionError):
     """No key, and not from a trusted network."""
 
 
-class TrustedNetworksError(ValueError):
-    """Not a list of networks such as 127.0.0.0/8, ::1/128."""
-
-
-def networks(written: str) -> tuple[IPv4Network | IPv6Network, ...]:
-    """
-    Return the networks of a comma-separated setting.
-
-    :raises TrustedNetworksError: if one is not a network.
-    """
-    try:
-        return tuple(ip_network(part.strip()) for part in written.split(",") if part.strip())
-    except ValueError as error:
-        raise TrustedNetworksError(f"trusted_networks: {error}") from None
-
-
 def key_hash(key: str | bytes) -> str:
     """Return what is stored of a key: its SHA-256 in hex. Keys are random, so no salt is needed."""
     return hashlib.sha256(key.encode() if isinstance(key, str) else key).hexdigest()
@@ -45,7 +30,7 @@ def key_hash(key: str | bytes) -> str:
 class Senders:
     """Tells a sender's key from the request, and slows down those who guess."""
 
-    def __init__(self, trusted: Sequence[IPv4Network | IPv6Network]) -> None:
+    def __init__(self, trusted: Sequence[Network]) -> None:
         self._trusted = trusted
         self._trusted_addresses: dict[str, bool] = {}
         self._refusals: dict[str, int] = {}
@@ -94,15 +79,6 @@ class Senders:
         if known is None:
             if len(self._trusted_addresses) >= ADDRESSES_MAX:
                 self._trusted_addresses.clear()
-            known = _is_in(address, self._trusted)
+            known = is_within(address, self._trusted)
             self._trusted_addresses[address] = known
         return known
-
-
-def _is_in(address: str, trusted: Iterable[IPv4Network | IPv6Network]) -> bool:
-    try:
-        place = ip_address(address)
-    except ValueError:
-        return False
-    mapped = getattr(place, "ipv4_mapped", None)
-    return any((mapped or place) in network for network in trusted)
