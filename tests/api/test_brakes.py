@@ -6,6 +6,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 
 import httpx
@@ -22,16 +23,22 @@ from servers import Server, running_server
 from services import program
 
 CROWD = 2_000
+CONNECTIONS = 64
 
 
 @pytest.fixture(scope="module")
 def two_workers(
     module_database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """Give a server of two workers with the limits as they come."""
+    """Give a server of two workers that lets a crowd register; the other limits as they come."""
     command = ("-m", "meterbook", "serve", "--workers", "2")
     folder = tmp_path_factory.mktemp("workers")
-    with running_server(folder, database_url=module_database_url, command=command) as started:
+    with running_server(
+        folder,
+        database_url=module_database_url,
+        settings={"registrations_per_minute": str(2 * CROWD)},
+        command=command,
+    ) as started:
         yield started
 
 
@@ -90,6 +97,29 @@ def test_of_two_thousand_who_register_one_name_at_once_one_gets_it(database: Dat
     assert outcomes == {"made": 1, "another account has this username": CROWD - 1}
     with database.reading() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(accounts)).scalar() == 1
+
+
+def test_of_two_thousand_who_register_one_name_over_http_at_once_one_gets_it(
+    two_workers: Server, module_database_url: str
+) -> None:
+    def attempts(first: int) -> list[tuple[int, str]]:
+        outcomes = []
+        with client_of(two_workers.url) as client:
+            for number in range(first, CROWD, CONNECTIONS):
+                body = {"username": "sought", "email": f"{number}@sought.com", "password": PASSWORD}
+                answer = client.post("/auth/register", json=body)
+                outcomes.append((answer.status_code, ", ".join(answer.json().get("errors", ()))))
+        return outcomes
+
+    with ThreadPoolExecutor(CONNECTIONS) as crowd:
+        outcomes = Counter(chain.from_iterable(crowd.map(attempts, range(CONNECTIONS))))
+    assert outcomes == {(201, ""): 1, (400, "username"): CROWD - 1}
+    book = Database(module_database_url)
+    with book.reading() as connection:
+        sought = accounts.c.email.like("%@sought.com") | (accounts.c.username == "sought")
+        query = sa.select(sa.func.count()).select_from(accounts).where(sought)
+        assert connection.execute(query).scalar() == 1
+    book.close()
 
 
 def test_a_password_of_the_common_ones_is_refused(server: Server) -> None:

@@ -92,6 +92,43 @@ def test_what_cannot_be_is_refused_and_the_field_named(
     assert field in answer.json()["errors"]
 
 
+@pytest.mark.parametrize(
+    ("things", "body", "field"),
+    [
+        ("hosts", HOST | {"port": "503"}, "port"),
+        ("hosts", HOST | {"port": 503.0}, "port"),
+        ("hosts", HOST | {"port": True}, "port"),
+        ("hosts", HOST | {"user": "1"}, "user"),
+        ("locations", {"user": "1", **ADDRESS}, "user"),
+        ("locations", {"user": 1, **ADDRESS, "number": 68}, "number"),
+        ("locations", {"user": 1, **ADDRESS, "coord_x": "1.5"}, "coord_x"),
+        ("locations", {"user": 1, **ADDRESS, "coord_x": "null"}, "coord_x"),
+        ("meters", {"name": "new", "type": "2"}, "type"),
+        ("registers", REGISTER | {"missing": ["1"]}, "missing"),
+        ("locations", ["not", "an", "object"], "body"),
+        ("locations", ADDRESS, "user"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_and_the_field_named(
+    admin: httpx.Client, things: str, body: object, field: str
+) -> None:
+    answer = admin.post(f"/admin/{things}", json=body)
+    assert answer.status_code == 400, answer.text
+    assert list(answer.json()["errors"]) == [field]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"username": "\xff"}', b'{"more": ' + b"[" * 100_000, b'{"username": "\\ud800', b"nothing"],
+    ids=["not UTF-8", "too deep", "broken off", "no JSON"],
+)
+def test_what_is_no_json_is_refused(server: Server, body: bytes) -> None:
+    with client_of(server.url) as client:
+        answer = client.post("/auth/login", content=body)
+    assert answer.status_code == 400, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
 @pytest.mark.parametrize("ip", ["192.168.1.20", "2001:db8::7", "meter-7.example"])
 def test_a_host_is_an_address_or_a_name(admin: httpx.Client, ip: str) -> None:
     assert made(admin, "hosts", HOST | {"ip": ip})["ip"] == ip

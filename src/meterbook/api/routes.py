@@ -23,6 +23,7 @@ from meterbook.api import (
     registers,
     users,
 )
+from meterbook.api.strict_bodies import StrictRequest
 from meterbook.registry.accounts import Role
 
 TOKEN_SCHEME = "Token"  # noqa: S105 its name in the OpenAPI schema
@@ -34,6 +35,7 @@ def _routes_for(*roles: Role, tag: str, routes: list[ControllerRouterHandler]) -
         route_handlers=routes,
         opt={"roles": roles, "exclude_from_csrf": True},
         guards=[token_before_body],
+        request_class=StrictRequest,
         dependencies={"visit": Provide(provide_visit, sync_to_thread=False)},
         security=[{TOKEN_SCHEME: []}],
         tags=[tag],
@@ -54,6 +56,7 @@ ANYBODY = Router(
     "/",
     route_handlers=[auth.register_user, auth.log_in],
     opt={"exclude_from_csrf": True},
+    request_class=StrictRequest,
     security=[{}],
     tags=["AuthAPI"],
 )
