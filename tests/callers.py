@@ -2,6 +2,7 @@
 
 import ssl
 import time
+from typing import Any
 
 import httpx
 
@@ -47,3 +48,22 @@ def client_of(url: str, token: str | None = None) -> httpx.Client:
     """Return an HTTP client that shows the token as the seed writes it."""
     headers = {"Authorization": f"Token {token}"} if token else {}
     return httpx.Client(base_url=url, headers=headers, timeout=60, verify=_NO_TLS)
+
+
+def own_everything(admin: httpx.Client, user: int, *, meter_id: int) -> None:
+    """Make one of each thing, owned by the user: a location, a host with a register, a meter."""
+    address = {"street": "S", "number": "1", "city": "C", "zip_code": "Z"}
+    location = _made(admin, "locations", {"user": user, **address})["id"]
+    meter = _made(admin, "meters", {"name": "m", "type": 1})["id"]
+    _made(admin, "measurements", {"measurement": "current", "type": 1})
+    register = {"measurement": "current", "address": 1, "unit": "A", "meter": meter}
+    _made(admin, "registers", register | {"type": 1, "function_code": 3})
+    host = {"ip": "10.0.0.1", "port": 502, "slave_address": 1, "user": user, "meter": meter}
+    _made(admin, "hosts", host | {"location": location})
+    _made(admin, "meter-points", {"meter_id": meter_id, "user": user})
+
+
+def _made(admin: httpx.Client, things: str, body: dict[str, Any]) -> Any:
+    answer = admin.post(f"/admin/{things}", json=body)
+    assert answer.status_code == 201, answer.text
+    return answer.json()

@@ -7,12 +7,12 @@ import pytest
 from meterbook.storage.database import Database
 from servers import Server, running_server
 
-SETTINGS = {"registrations_per_minute": "100000"}
+SETTINGS = {"registrations_per_minute": "100000", "wrong_sign_ins_per_minute": "50"}
 
 
 @pytest.fixture(scope="module")
 def server(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Give a started server that lets tests register as often as they like."""
+    """Give a started server that lets tests register and mistype as often as they like."""
     folder = tmp_path_factory.mktemp("server")
     with running_server(folder, database_url=module_database_url, settings=SETTINGS) as started:
         yield started

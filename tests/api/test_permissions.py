@@ -6,11 +6,10 @@ The routes come from the application's own table: a new one without a decision h
 
 import re
 
-import httpx
 import pytest
 from litestar import Litestar
 
-from callers import client_of, signed_in
+from callers import client_of, own_everything, signed_in
 from meterbook.app import DEPENDENCIES, ROUTES
 from meterbook.registry.accounts import Role
 from meterbook.registry.meter_keys import give_meter_key
@@ -112,23 +111,8 @@ def tokens(server: Server, book: Database) -> dict[str, str | None]:
         add_meters(connection, [METER], zone="UTC", now=0)
         callers["meter key"] = give_meter_key(connection, meter_id=METER, by=None, now=0)
     with client_of(server.url, admin) as client:
-        own_everything(client, household.id)
+        own_everything(client, household.id, meter_id=METER)
     return callers
-
-
-def own_everything(client: httpx.Client, user: int) -> None:
-    address = {"street": "S", "number": "1", "city": "C", "zip_code": "Z"}
-    location = client.post("/admin/locations", json={"user": user, **address}).json()["id"]
-    meter = client.post("/admin/meters", json={"name": "m", "type": 1}).json()["id"]
-    measurement = {"measurement": "current", "type": 1}
-    assert client.post("/admin/measurements", json=measurement).status_code == 201
-    register = {"measurement": "current", "address": 1, "unit": "A", "meter": meter}
-    register |= {"type": 1, "function_code": 3}
-    assert client.post("/admin/registers", json=register).status_code == 201
-    host = {"ip": "10.0.0.1", "port": 502, "slave_address": 1, "user": user, "meter": meter}
-    assert client.post("/admin/hosts", json=host | {"location": location}).status_code == 201
-    claim = {"meter_id": METER, "user": user}
-    assert client.post("/admin/meter-points", json=claim).status_code == 201
 
 
 def test_every_route_has_a_decision_and_every_decision_a_route() -> None:
