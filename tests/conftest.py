@@ -22,6 +22,8 @@ from services import need, program
 
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
 _TEMPLATE = "meterbook_template"
+# Schemathesis loads it, with settings of its own in the environment.
+collect_ignore = ["api/fuzzing_accounts.py"]
 
 
 @pytest.fixture(scope="session")
