@@ -232,6 +232,14 @@ def test_both_values_of_a_conflict_are_shown(admin: httpx.Client, book: Database
     assert conflict["unit"] == "Wh"
 
 
+def test_a_character_no_database_stores_is_refused_by_the_audit_log_too(
+    admin: httpx.Client,
+) -> None:
+    answer = admin.get("/admin/audit", params={"subject": "hosts/8\x00"})
+    assert answer.status_code == 400
+    assert list(answer.json()["errors"]) == ["subject"]
+
+
 def test_the_audit_log_says_who_changed_what(admin: httpx.Client) -> None:
     made_one = made(admin, "meters", {"name": "to change", "type": 1})["id"]
     admin.patch(f"/admin/meters/{made_one}", json={"type": 2})

@@ -7,12 +7,15 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from meterbook.access import Visit
-from meterbook.api.wire import ID_MAX, ROWS_MAX
+from meterbook.api.wire import ID_MAX, NO_CONTROLS, ROWS_MAX
 from meterbook.registry import audit
 from meterbook.registry.audit import AuditEntry
 
 Subject = Annotated[
-    str | None, QueryParameter(max_length=200, description="Of one thing only, such as hosts/8.")
+    str | None,
+    QueryParameter(
+        max_length=200, pattern=NO_CONTROLS, description="Of one thing only, such as hosts/8."
+    ),
 ]
 
 

@@ -7,7 +7,7 @@ from litestar.params import PathParameter, QueryParameter
 
 ID_MAX = 2**53 - 1  # the largest whole number that every JSON reader keeps exactly
 ROWS_MAX = 10_000
-_NO_CONTROLS = r"^[^\x00-\x1f\x7f]*$"
+NO_CONTROLS = r"^[^\x00-\x1f\x7f]*$"
 
 Id = Annotated[int, msgspec.Meta(ge=1, le=ID_MAX)]
 ItemId = Annotated[int, PathParameter(ge=1, le=ID_MAX)]
@@ -15,10 +15,10 @@ MeterId = Annotated[int, msgspec.Meta(ge=1, le=999_999_999, examples=[999999999]
 Limit = Annotated[int | None, QueryParameter(ge=1, le=ROWS_MAX, description="At most so many.")]
 Offset = Annotated[int, QueryParameter(ge=0, le=ID_MAX, description="Skip so many.")]
 
-Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=_NO_CONTROLS)]
-TextOrNone = Annotated[str, msgspec.Meta(max_length=200, pattern=_NO_CONTROLS)]
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=NO_CONTROLS)]
+TextOrNone = Annotated[str, msgspec.Meta(max_length=200, pattern=NO_CONTROLS)]
 Username = Annotated[
-    str, msgspec.Meta(min_length=1, max_length=150, pattern=_NO_CONTROLS, examples=["johndoe"])
+    str, msgspec.Meta(min_length=1, max_length=150, pattern=NO_CONTROLS, examples=["johndoe"])
 ]
 Email = Annotated[
     str,
