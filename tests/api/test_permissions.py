@@ -65,6 +65,7 @@ DECISIONS: dict[str, frozenset[str]] = {
             "locations/{location_id:int}": "GET PATCH DELETE",
             "hosts": "GET POST",
             "hosts/{host_id:int}": "GET PATCH DELETE",
+            "hosts/{host_id:int}/probe": "POST",
             "meters": "GET POST",
             "meters/{meter_id:int}": "GET PATCH DELETE",
             "measurements": "GET POST",

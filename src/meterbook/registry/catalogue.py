@@ -41,6 +41,8 @@ class CatalogueRegister(msgspec.Struct, frozen=True, kw_only=True):
     unit: str
     scale: float
     missing: list[int]
+    scale_address: int | None = None
+    word_addresses: list[int] = []
 
     @property
     def kind(self) -> MeasurementKind:
@@ -55,6 +57,8 @@ class CatalogueModel(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     direction: Direction
     registers: list[CatalogueRegister]
+    limits: dict[str, int] = {}
+    """Of `BusLimits`, those the maker asks for."""
 
 
 class Loaded(Enum):
@@ -86,7 +90,7 @@ def load_catalogue(
     """Write the models into the registry, leaving alone what an admin changed."""
     done = CatalogueLoad()
     for model in models:
-        wanted = {"name": model.name, "direction": int(model.direction)}
+        wanted = {"name": model.name, "direction": int(model.direction), **model.limits}
         done.count(_load(connection, meter_models, model.name, {"name": model.name}, wanted))
         model_id = connection.execute(
             sa.select(meter_models.c.id).where(meter_models.c.name == model.name)
@@ -124,6 +128,11 @@ def _load_register(
         "scale": register.scale,
         "missing": register.missing,
     }
+    # Only where they say something: what was loaded before there were such fields is unchanged.
+    if register.scale_address is not None:
+        fields["scale_address"] = register.scale_address
+    if register.word_addresses:
+        fields["word_addresses"] = register.word_addresses
     key = {"meter_model_id": model_id, "measurement": register.measurement}
     item = f"{model.name}/{register.measurement}"
     return _load(connection, modbus_registers, item, key, stored(fields))
