@@ -29,6 +29,7 @@ from meterbook.registry.accounts import Account, Role
 from meterbook.registry.personal_data import PersonalData
 from meterbook.registry.poll_plans import PolledHost
 from meterbook.registry.sign_in import AttemptLimits
+from meterbook.registry.sunspec_layouts import SunSpecDevice
 from meterbook.registry.tokens import account_of_token, is_due_for_touch, touch_token
 from meterbook.storage.database import Database
 
@@ -47,6 +48,8 @@ class Book(msgspec.Struct, frozen=True):
     session_idle_s: int
     probe: Callable[[PolledHost], Awaitable[HostProbe]]
     """Reads a host once, now, in turn with the collector."""
+    discover: Callable[[PolledHost], Awaitable[SunSpecDevice]]
+    """Asks a SunSpec host what it is, in turn with the collector."""
     attempt_limits: AttemptLimits = AttemptLimits()
     trusted_proxies: Sequence[Network] = ()
 

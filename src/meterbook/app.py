@@ -179,5 +179,6 @@ def _litestar(running: _Meterbook) -> Litestar:
         ),
         trusted_proxies=networks(settings.trusted_proxies),
         probe=running.collecting.collector.probe,
+        discover=running.collecting.collector.discover,
     )
     return app

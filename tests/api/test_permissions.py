@@ -66,6 +66,7 @@ DECISIONS: dict[str, frozenset[str]] = {
             "hosts": "GET POST",
             "hosts/{host_id:int}": "GET PATCH DELETE",
             "hosts/{host_id:int}/probe": "POST",
+            "hosts/{host_id:int}/discover": "POST",
             "meters": "GET POST",
             "meters/{meter_id:int}": "GET PATCH DELETE",
             "measurements": "GET POST",

@@ -17,6 +17,7 @@ from meterbook.domain.host_probes import HostProbe
 from meterbook.registry import hosts
 from meterbook.registry.hosts import POLL_S_MAX, POLL_S_MIN, Host
 from meterbook.registry.poll_plans import PolledHost, whole_host
+from meterbook.registry.sunspec_layouts import Discovery, SunSpecDevice, adopt_device
 
 Address = Annotated[
     str, msgspec.Meta(min_length=1, max_length=HOST_CHARACTERS_MAX, examples=["127.0.0.1"])
@@ -101,6 +102,25 @@ async def probe_host(visit: NamedDependency[Visit], host_id: ItemId) -> HostProb
     """Read every register of the host's meter once, and show words and numbers as they came."""
     whole = await asyncio.to_thread(_whole_host, visit, host_id)
     return await visit.book.probe(whole)
+
+
+@post(
+    "/admin/hosts/{host_id:int}/discover",
+    status_code=HTTP_200_OK,
+    summary="Ask a SunSpec host what it has",
+)
+async def discover_host(visit: NamedDependency[Visit], host_id: ItemId) -> Discovery:
+    """Find out what a SunSpec device has; its host is then of a meter with those measurements."""
+    whole = await asyncio.to_thread(_whole_host, visit, host_id)
+    device = await visit.book.discover(whole)
+    return await asyncio.to_thread(_adopt, visit, host_id, device)
+
+
+def _adopt(visit: Visit, host_id: int, device: SunSpecDevice) -> Discovery:
+    with visit.writing() as (connection, account):
+        return adopt_device(
+            connection, host_id=host_id, device=device, by=account.id, now=visit.now
+        )
 
 
 def _whole_host(visit: Visit, host_id: int) -> PolledHost:

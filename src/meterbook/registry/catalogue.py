@@ -106,6 +106,27 @@ def load_catalogue(
     return done
 
 
+def add_model(connection: sa.Connection, model: CatalogueModel, *, by: int | None, now: int) -> int:
+    """
+    Make a model with its registers, of measurements that may be new too; return its id.
+
+    :raises sqlalchemy.exc.IntegrityError: if there is one of that name.
+    """
+    model_id: int = connection.execute(
+        sa.insert(meter_models)
+        .values(name=model.name, direction=int(model.direction), **model.limits)
+        .returning(meter_models.c.id)
+    ).scalar_one()
+    for register in model.registers:
+        _add_measurement(connection, register)
+        fields = stored(_fields(model_id, register))
+        connection.execute(sa.insert(modbus_registers).values(fields))
+    audit.record(
+        connection, by=by, action="add", subject=f"meters/{model_id}", after=model, now=now
+    )
+    return model_id
+
+
 def _add_measurement(connection: sa.Connection, register: CatalogueRegister) -> None:
     known = sa.select(measurements.c.name).where(measurements.c.name == register.measurement)
     if connection.execute(known).first() is None:
@@ -117,7 +138,13 @@ def _add_measurement(connection: sa.Connection, register: CatalogueRegister) -> 
 def _load_register(
     connection: sa.Connection, model: CatalogueModel, model_id: int, register: CatalogueRegister
 ) -> Loaded:
-    fields = {
+    key = {"meter_model_id": model_id, "measurement": register.measurement}
+    item = f"{model.name}/{register.measurement}"
+    return _load(connection, modbus_registers, item, key, stored(_fields(model_id, register)))
+
+
+def _fields(model_id: int, register: CatalogueRegister) -> dict[str, Any]:
+    fields: dict[str, Any] = {
         "address": register.address,
         "unit": register.unit,
         "type": int(register.number_type),
@@ -133,9 +160,7 @@ def _load_register(
         fields["scale_address"] = register.scale_address
     if register.word_addresses:
         fields["word_addresses"] = register.word_addresses
-    key = {"meter_model_id": model_id, "measurement": register.measurement}
-    item = f"{model.name}/{register.measurement}"
-    return _load(connection, modbus_registers, item, key, stored(fields))
+    return fields
 
 
 def _load(

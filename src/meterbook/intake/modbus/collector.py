@@ -7,8 +7,8 @@ nothing else is disturbed. A host waits for nobody but the others on its own bus
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 
 import structlog
 
@@ -20,7 +20,9 @@ from meterbook.intake.modbus.host_task import HostState, HostTask
 from meterbook.intake.modbus.metrics import HOSTS
 from meterbook.intake.modbus.open_files import allow_many_open_files
 from meterbook.intake.modbus.outbox import Deliver, Outbox
+from meterbook.intake.modbus.sunspec import discover
 from meterbook.registry.poll_plans import PolledHost, PollPlan
+from meterbook.registry.sunspec_layouts import SunSpecDevice
 
 LOOK_EVERY_S = 2.0  # below half the shortest period, 5 s
 DRAIN_S = 5.0
@@ -71,10 +73,24 @@ class Collector:
         Goes through the host's bus, in turn with the polls, if this process polls it; else over
         a connection of its own.
         """
+        async with self._bus_for(host) as bus:
+            return await probe(HostReader(host, bus))
+
+    async def discover(self, host: PolledHost) -> SunSpecDevice:
+        """
+        Ask a SunSpec host what it is, over the same bus as `probe`.
+
+        :raises NotDiscoveredError: if it could not be read, or speaks no SunSpec.
+        """
+        async with self._bus_for(host) as bus:
+            return await discover(host, bus)
+
+    @asynccontextmanager
+    async def _bus_for(self, host: PolledHost) -> AsyncIterator[Bus]:
         known = self._buses.get(host.bus.key)
         bus = known or Bus()
         try:
-            return await probe(HostReader(host, bus))
+            yield bus
         finally:
             if bus is not known:
                 bus.close()
