@@ -30,6 +30,7 @@ from meterbook.api.openapi import (
     SchemaDocument,
 )
 from meterbook.api.routes import API_ROUTES, TOKEN_SCHEME
+from meterbook.collecting import Collecting
 from meterbook.domain.local_days import time_zone
 from meterbook.domain.networks import networks
 from meterbook.intake.group_commit import GroupCommit
@@ -91,6 +92,7 @@ class _Meterbook:
         self.commits: GroupCommit[Arrival, Answer] = GroupCommit(
             self.recorder.record, queue_max=settings.queue_readings_max
         )
+        self.collecting = Collecting(self.database, period_s=settings.poll_seconds)
         senders = Senders(networks(settings.trusted_networks))
         limits = PacketLimits(Decimal(str(settings.reading_kwh_max)))
         self.doors: dict[str, ASGIApplication] = {
@@ -112,12 +114,13 @@ class _Meterbook:
             close_delay_s=self.settings.close_delay_minutes * 60,
             recovery_days_kept=self.settings.recovery_days_kept,
         )
-        with scheduler if self.settings.role != "web" else nullcontext():
+        with scheduler if self.settings.role in {"all", "jobs"} else nullcontext():
             # What start-up made stays for good: walking it again and again for garbage stopped
             # every request for 30 ms now and then.
             gc.collect()
             gc.freeze()
-            yield
+            async with self.collecting.running(is_on=self.settings.role in {"all", "collect"}):
+                yield
             await self.commits.close()
         self.database.close()
 
@@ -175,5 +178,7 @@ def _litestar(running: _Meterbook) -> Litestar:
             registrations=settings.registrations_per_minute,
         ),
         trusted_proxies=networks(settings.trusted_proxies),
+        probe=running.collecting.collector.probe,
+        discover=running.collecting.collector.discover,
     )
     return app

@@ -31,6 +31,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     reading_kwh_max: float = 1000.0
     queue_readings_max: int = 20_000
     upload_bytes_max: int = 268_435_456
+    poll_seconds: int = 60
     close_delay_minutes: int = 30
     recovery_days_kept: int = 14
     session_idle_minutes: int = 60 * 24 * 14
@@ -56,6 +57,7 @@ SENTENCES = {
     "reading_kwh_max": "Largest plausible energy of one half hour, kWh.",
     "queue_readings_max": "Readings that may wait to be stored before senders are told to wait.",
     "upload_bytes_max": "Largest body of POST /readings, after decompression.",
+    "poll_seconds": "How often Modbus hosts are read that have no period of their own, 5 to 3600.",
     "close_delay_minutes": "How long after local midnight a day is closed.",
     "recovery_days_kept": "For how many days recovery files are kept.",
     "session_idle_minutes": "After how long without a click a browser is signed out.",
@@ -65,7 +67,7 @@ SENTENCES = {
     "trusted_proxies": "Networks of proxies whose X-Forwarded-For is believed, comma-separated.",
     "secret_key": "Key that encrypts personal data; empty: the file secret.key in data_dir.",
     "log_level": "debug, info, warning or error.",
-    "role": "all, web (no jobs) or jobs (no doors for readings); `serve --role` sets it.",
+    "role": "all, web (only answers), collect (polls hosts) or jobs; `serve --role` sets it.",
 }
 SECRETS = frozenset({"secret_key"})
 

@@ -67,6 +67,8 @@ DECISIONS: dict[str, frozenset[str]] = {
             "locations/{location_id:int}": "GET PATCH DELETE",
             "hosts": "GET POST",
             "hosts/{host_id:int}": "GET PATCH DELETE",
+            "hosts/{host_id:int}/probe": "POST",
+            "hosts/{host_id:int}/discover": "POST",
             "meters": "GET POST",
             "meters/{meter_id:int}": "GET PATCH DELETE",
             "measurements": "GET POST",

@@ -41,7 +41,8 @@ OF_AN_ADMIN = {
     r"POST /user/locations": (201, 400, 403),  # of another user
     r"POST /user/hosts/.*": (201, 400, 404),
     r"POST /admin/[a-z-]+": (201, 400),  # taken, or of something that is not there
-    r"POST /admin/.*\{.*": (201, 404),
+    r"POST /admin/[a-gi-z].*\{.*": (201, 404),
+    r"POST /admin/hosts/.*": (200, 404, 409),  # no device there, or none of SunSpec's
     # A token is no meter's key; after sixty wrong ones in a minute the doors ask to wait.
     "POST /meter": (400, 401, 429),
     "POST /readings": (200, 400, 401, 429),
