@@ -110,6 +110,7 @@ class _Meterbook:
             data_dir=self.settings.data_dir,
             close_delay_s=self.settings.close_delay_minutes * 60,
             recovery_days_kept=self.settings.recovery_days_kept,
+            silent_intervals=self.settings.silent_intervals,
         )
         with scheduler if self.settings.role != "web" else nullcontext():
             # What start-up made stays for good: walking it again and again for garbage stopped
