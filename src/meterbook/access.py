@@ -23,6 +23,7 @@ from litestar.handlers import BaseRouteHandler
 
 from meterbook.domain.meter_ids import MeterIdError, meter_id
 from meterbook.domain.networks import Network, is_within
+from meterbook.domain.region_shapes import RegionMap
 from meterbook.queries.meter_places import MeterPlace, meter_place
 from meterbook.registry.accounts import Account, Role
 from meterbook.registry.personal_data import PersonalData
@@ -45,6 +46,8 @@ class Book(msgspec.Struct, frozen=True):
     session_idle_s: int
     attempt_limits: AttemptLimits = AttemptLimits()
     trusted_proxies: Sequence[Network] = ()
+    region_map: RegionMap | None = None
+    """Shapes of the regions; None: no map."""
 
 
 class Caller(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ newest half hour first, so a meter that speaks costs one look-up; only the other
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 
+import msgspec
 import sqlalchemy as sa
 
 from meterbook import daybook
@@ -42,15 +43,23 @@ def find_silent_meters(database: Database, *, silent_intervals: int, now: int) -
         silent = {each: where for each, where in candidates.items() if each not in heard}
         new = [each for each in silent if each not in known]
         last = _last_seen(connection, {each: silent[each] for each in new[:LAST_SEEN_MAX]}, now=now)
+        # Who came a moment ago and never said anything has not fallen silent.
+        for each in new:
+            if silent[each].created_at >= horizon and each not in last:
+                del silent[each]
     with database.writing() as connection:
         _forget(connection, known - set(silent))
-        rows = [(each, silent[each][1], last.get(each), now) for each in new]
+        rows = [(each, silent[each].region, last.get(each), now) for each in new if each in silent]
         insert_rows(connection, silent_channels, rows)
     return len(silent)
 
 
-_Place = tuple[str, str]
-"""Zone and region of a channel."""
+class _Place(msgspec.Struct, frozen=True):
+    """Where a channel is, and since when."""
+
+    zone: str
+    region: str
+    created_at: int
 
 
 def _not_in_daybook(connection: sa.Connection, *, horizon: int, now: int) -> dict[int, _Place]:
@@ -59,10 +68,13 @@ def _not_in_daybook(connection: sa.Connection, *, horizon: int, now: int) -> dic
     )
     wanted = (
         sa.select(
-            channels.c.id, channels.c.zone, sa.func.coalesce(meter_points.c.region, NO_REGION)
+            channels.c.id,
+            channels.c.zone,
+            sa.func.coalesce(meter_points.c.region, NO_REGION),
+            meter_points.c.created_at,
         )
         .join(meter_points, meter_points.c.id == channels.c.meter_point_id)
-        .where(is_counted(), meter_points.c.created_at < horizon)
+        .where(is_counted())
     )
     # One look-up by full key for each half hour, the newest first: the first nearly always hits.
     for slot in sorted(slots, reverse=True):
@@ -71,7 +83,7 @@ def _not_in_daybook(connection: sa.Connection, *, horizon: int, now: int) -> dic
             row.c.starts_at == slot, row.c.channel_id == channels.c.id
         )
         wanted = wanted.where(~sa.exists(there))
-    return {row[0]: (row[1], row[2]) for row in connection.execute(wanted)}
+    return {row[0]: _Place(row[1], row[2], row[3]) for row in connection.execute(wanted)}
 
 
 def _heard_in_ledger(
@@ -79,8 +91,8 @@ def _heard_in_ledger(
 ) -> set[int]:
     """Return which have a closed reading since then: a close takes the newest ones along."""
     heard: set[int] = set()
-    for zone in {place[0] for place in candidates.values()}:
-        members = [each for each, place in candidates.items() if place[0] == zone]
+    for zone in {place.zone for place in candidates.values()}:
+        members = [each for each, place in candidates.items() if place.zone == zone]
         first = local_day(since, time_zone(zone))
         for day in (first, first + timedelta(days=1)):
             for channel_id, last in _last_of_day(connection, members, day=day, zone=zone):
@@ -116,8 +128,8 @@ def _last_seen(connection: sa.Connection, silent: dict[int, _Place], *, now: int
     for number in range(newest or 0, (newest or 0) - LAST_SEEN_DAYS, -1):
         if newest is None or not remaining:
             break
-        for zone in {silent[each][0] for each in remaining}:
-            members = sorted(each for each in remaining if silent[each][0] == zone)
+        for zone in {silent[each].zone for each in remaining}:
+            members = sorted(each for each in remaining if silent[each].zone == zone)
             last |= _last_of_day(connection, members, day=numbered_day(number), zone=zone)
         remaining -= set(last)
     return last
