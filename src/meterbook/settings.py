@@ -33,6 +33,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     upload_bytes_max: int = 268_435_456
     close_delay_minutes: int = 30
     recovery_days_kept: int = 14
+    devices_max: int = 10_000
+    input_days_kept: int = 400
     session_idle_minutes: int = 60 * 24 * 14
     token_days: int = 0
     wrong_sign_ins_per_minute: int = 5
@@ -58,6 +60,8 @@ SENTENCES = {
     "upload_bytes_max": "Largest body of POST /readings, after decompression.",
     "close_delay_minutes": "How long after local midnight a day is closed.",
     "recovery_days_kept": "For how many days recovery files are kept.",
+    "devices_max": "Devices that may send with the keys of one account, or without a key.",
+    "input_days_kept": "For how many days what devices sent is kept as they sent it.",
     "session_idle_minutes": "After how long without a click a browser is signed out.",
     "token_days": "For how many days an API token is valid; 0: until the next sign-in.",
     "wrong_sign_ins_per_minute": "Wrong passwords for one account from one address in a minute.",
