@@ -5,13 +5,18 @@ Packets do not pay for the framework: `/meter`, `/readings` and the doors of oth
 are looked at before Litestar.
 """
 
+import asyncio
 import gc
+import os
+import secrets
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
 from litestar import Litestar, Request, Response
 from litestar.config.csrf import CSRFConfig
 from litestar.di import Provide
@@ -42,8 +47,13 @@ from meterbook.intake.packets import PacketDoor
 from meterbook.intake.readings import ReadingsDoor
 from meterbook.intake.recorder import Answer, Arrival, PacketRecorder
 from meterbook.intake.senders import Senders
+from meterbook.intake.wire.known_devices import KnownDevices
+from meterbook.intake.wire.mqtt import LEASE_S, SCHEME, MqttIntake, MqttPlan
+from meterbook.intake.wire.mqtt_start import mqtt_plan
 from meterbook.intake.wire.places import WireDoors
 from meterbook.intake.wire.pool_recorder import PoolRecorder
+from meterbook.jobs.leases import end_lease, take_lease
+from meterbook.jobs.publish_figures import Publisher
 from meterbook.jobs.scheduler import Scheduler
 from meterbook.logs import configure_logs
 from meterbook.registry.personal_data import personal_data
@@ -86,7 +96,9 @@ class _Meterbook:
 
     def __init__(self, settings: Settings) -> None:
         configure_logs(settings.log_level)
-        zone = time_zone(settings.timezone)
+        self.zone = zone = time_zone(settings.timezone)
+        self.mqtt = mqtt_of(settings) if settings.mqtt_url else None
+        self.holder = f"{os.getpid()}-{secrets.token_hex(8)}"
         self.settings = settings
         self.database = Database(settings.database_url)
         self.personal = personal_data(data_dir=settings.data_dir, secret_key=settings.secret_key)
@@ -95,7 +107,7 @@ class _Meterbook:
             self.recorder.record, queue_max=settings.queue_readings_max
         )
         senders = Senders(networks(settings.trusted_networks))
-        limits = PacketLimits(Decimal(str(settings.reading_kwh_max)))
+        self.limits = limits = PacketLimits(Decimal(str(settings.reading_kwh_max)))
         self.doors: dict[str, ASGIApplication] = {
             "/meter": PacketDoor(self.commits, senders=senders, limits=limits),
             "/readings": ReadingsDoor(
@@ -129,14 +141,51 @@ class _Meterbook:
             input_days_kept=self.settings.input_days_kept,
         )
         with scheduler if self.settings.role != "web" else nullcontext():
+            broker = self._listening_to_broker() if self.settings.role != "web" else None
             # What start-up made stays for good: walking it again and again for garbage stopped
             # every request for 30 ms now and then.
             gc.collect()
             gc.freeze()
             yield
+            if broker is not None:
+                broker.cancel()
+                await asyncio.wait([broker])
+                self._end_lease()
             await self.commits.close()
             await self.deliveries.close()
         self.database.close()
+
+    def _listening_to_broker(self) -> asyncio.Task[None] | None:
+        if self.mqtt is None:
+            return None
+        plan, meter_ids = self.mqtt
+        publisher = Publisher(
+            self.database,
+            meter_ids=meter_ids,
+            prefix=plan.prefix,
+            discovery_prefix=plan.discovery_prefix,
+            every_s=max(1, self.settings.mqtt_publish_seconds),
+        )
+        listening = MqttIntake(
+            plan,
+            deliveries=self.deliveries,
+            packets=self.commits,
+            limits=self.limits,
+            known=KnownDevices(self.database, scheme=SCHEME, default_zone=self.zone),
+            may_run=self._take_lease,
+            publish=publisher.run,
+        )
+        return asyncio.create_task(listening.run())
+
+    def _take_lease(self) -> bool:
+        with self.database.writing() as connection:
+            return take_lease(
+                connection, job=SCHEME, holder=self.holder, now=int(time.time()), valid_s=LEASE_S
+            )
+
+    def _end_lease(self) -> None:
+        with suppress(sa.exc.SQLAlchemyError), self.database.writing() as connection:
+            end_lease(connection, job=SCHEME, holder=self.holder)
 
 
 def create_app(settings: Settings | None = None) -> ASGIApplication:
@@ -158,6 +207,23 @@ def create_app(settings: Settings | None = None) -> ASGIApplication:
             await litestar(scope, receive, send)  # type: ignore[arg-type]
 
     return application
+
+
+def mqtt_of(settings: Settings) -> tuple[MqttPlan, list[int]]:
+    """
+    Return what to listen to at the broker, and which meters to publish there.
+
+    :raises MqttSettingError: naming the setting that cannot be.
+    """
+    return mqtt_plan(
+        url=settings.mqtt_url,
+        client_id=settings.mqtt_client_id,
+        ca_file=settings.mqtt_ca_file,
+        topics=settings.mqtt_topics,
+        prefix=settings.mqtt_prefix,
+        discovery_prefix=settings.mqtt_discovery_prefix,
+        publish_meters=settings.mqtt_publish_meters,
+    )
 
 
 def _respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes] | Template:

@@ -41,6 +41,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     registrations_per_minute: int = 20
     trusted_proxies: str = ""
     secret_key: str = ""
+    mqtt_url: str = ""
+    mqtt_client_id: str = "meterbook"
+    mqtt_ca_file: str = ""
+    mqtt_topics: str = (
+        "emon/#, tele/+/SENSOR, shellies/#, +/status/#, +/events/rpc, "
+        "v1/devices/me/telemetry, v1/gateway/telemetry"
+    )
+    mqtt_prefix: str = "meterbook"
+    mqtt_discovery_prefix: str = "homeassistant"
+    mqtt_publish_meters: str = ""
+    mqtt_publish_seconds: int = 60
     log_level: str = "info"
     role: str = "all"
 
@@ -68,6 +79,14 @@ SENTENCES = {
     "registrations_per_minute": "New accounts from one address in a minute.",
     "trusted_proxies": "Networks of proxies whose X-Forwarded-For is believed, comma-separated.",
     "secret_key": "Key that encrypts personal data; empty: the file secret.key in data_dir.",
+    "mqtt_url": "MQTT broker, mqtt://user:password@host:1883 or mqtts://...; empty: none.",
+    "mqtt_client_id": "Name of our persistent session at the broker; one for each installation.",
+    "mqtt_ca_file": "Certificates the broker's must come from; empty: the system's.",
+    "mqtt_topics": "Topics listened to, comma-separated.",
+    "mqtt_prefix": "Our own topics: PREFIX/packets takes packets, PREFIX/meters/ID has figures.",
+    "mqtt_discovery_prefix": "Where Home Assistant's discovery messages are read and written.",
+    "mqtt_publish_meters": "Meter IDs whose figures are published, comma-separated.",
+    "mqtt_publish_seconds": "How often figures that have changed are published.",
     "log_level": "debug, info, warning or error.",
     "role": "all, web (no jobs) or jobs (no doors for readings); `serve --role` sets it.",
 }
@@ -159,7 +178,7 @@ def _shown(name: str, set_to: object) -> str:
     if name in SECRETS:
         return "********" if set_to else ""
     text = str(set_to)
-    if name == "database" and "@" in text:
+    if name in {"database", "mqtt_url"} and "@" in text:
         scheme, _, rest = text.partition("://")
         user = rest.rpartition("@")[0].partition(":")[0]
         return f"{scheme}://{user}:********@{rest.rpartition('@')[2]}"

@@ -11,6 +11,7 @@ from granian.constants import Interfaces, Loops
 from granian.log import LogLevels
 from granian.server import Server
 
+from meterbook.app import mqtt_of
 from meterbook.cli.opened import opened_database, settings_with
 from meterbook.domain.local_days import time_zone
 from meterbook.domain.networks import networks
@@ -76,6 +77,8 @@ def require_right(settings: Settings) -> None:
     :raises ValueError: naming the setting that does not.
     """
     personal_data(data_dir=settings.data_dir, secret_key=settings.secret_key)
+    if settings.mqtt_url:
+        mqtt_of(settings)
     for name, check in (
         ("timezone", time_zone),
         ("trusted_networks", networks),

@@ -8,6 +8,7 @@ from meterbook.domain.input_mappings import MILLIONTHS
 
 NAME_CHARACTERS_MAX = 128
 DEVICE_CHARACTERS_MAX = 512
+UNIT_CHARACTERS_MAX = 20
 AMOUNT_MAX = 9 * 10**12  # in millionths it still fits the 64 bits of both engines
 AHEAD_MS_MAX = 300_000  # a device's clock may be this much ahead of ours
 _EXACT_BELOW = 1e9  # up to here a float times a million is off by less than half
@@ -21,6 +22,16 @@ class SamplesError(ValueError):
     """Samples that cannot be kept: says what is wrong with them, in the sender's words."""
 
 
+class Announcement(msgspec.Struct, frozen=True, gc=False):
+    """What a device says an input is."""
+
+    unit: str | None = None
+    suggested: str | None = None
+    """domain.input_mappings.Mapping."""
+    source: str | None = None
+    """JSON: where a broker's messages have it."""
+
+
 class Delivery(msgspec.Struct, frozen=True, gc=False):
     """What one message brought."""
 
@@ -32,9 +43,8 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
     """The device is known by its key: its name is the key's label."""
     is_again: bool = False
     """A broker sends it again, and it has no time of its own: what is unchanged is not new."""
-    zone: str | None = None
-    units: dict[tuple[str, str], tuple[str | None, str | None]] = {}
-    """(device, input) to what it announced of itself: its unit, and what it seems to be."""
+    announced: dict[tuple[str, str], Announcement] = {}
+    """(device, input) to what the device says it is."""
 
 
 class Taken(msgspec.Struct, frozen=True, gc=False):
@@ -122,6 +132,12 @@ def require_names(device: str, name: str) -> None:
             raise SamplesError(f"the name of the {what} has more than {most} characters")
         if not text.isprintable():
             raise SamplesError(f"the name of the {what} has characters that cannot be shown")
+
+
+def clean_unit(written: str | None) -> str | None:
+    """Return a unit as it may be kept; None for what is none."""
+    fits = written and len(written) <= UNIT_CHARACTERS_MAX and written.isprintable()
+    return written if fits else None
 
 
 def require_time(at_ms: int, *, now_ms: int) -> None:

@@ -13,7 +13,14 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from meterbook.inputs.deliveries import Delivery, KeyUnknown, Outcome, PoolFull, Taken
+from meterbook.inputs.deliveries import (
+    Announcement,
+    Delivery,
+    KeyUnknown,
+    Outcome,
+    PoolFull,
+    Taken,
+)
 from meterbook.registry.device_keys import labels_of_keys
 from meterbook.storage.dialects import batch, insert_rows, new_ids
 from meterbook.storage.tables import device_inputs, devices, input_samples
@@ -21,6 +28,8 @@ from meterbook.storage.tables import device_inputs, devices, input_samples
 INPUTS_OF_DEVICE_MAX = 1_000
 _Series = tuple[str, int, str, str]
 """scheme, sent_by, foreign_id, input name."""
+_Gathered = list[tuple[Delivery, dict[_Series, dict[int, int]]] | None]
+"""Each delivery with its samples by series; None where it is refused."""
 _SERIES_COLUMNS = {"scheme": "text", "sent_by": "bigint", "foreign_id": "text", "name": "text"}
 _SAMPLE_COLUMNS = {"input_id": "bigint", "at_ms": "bigint", "amount": "bigint"}
 _SEEN_COLUMNS = {
@@ -33,6 +42,7 @@ class _Input(msgspec.Struct, gc=False):
 
     id: int
     last_amount: int | None
+    announced: Announcement
 
 
 def store(
@@ -50,7 +60,7 @@ def store(
     hashes = {delivery.key_hash for delivery in deliveries if delivery.key_hash is not None}
     keys = labels_of_keys(connection, hashes) if hashes else {}
     outcomes: list[Outcome] = []
-    gathered: list[tuple[Delivery, dict[_Series, dict[int, int]]] | None] = []
+    gathered: _Gathered = []
     for delivery in deliveries:
         if delivery.key_hash is not None and delivery.key_hash not in keys:
             outcomes.append(KeyUnknown())
@@ -77,27 +87,26 @@ def store(
     if len(known) < len(wanted):
         _refuse_too_many(connection, gathered, outcomes, known, devices_max)
         missing = {series for item in gathered if item for series in item[1]} - known.keys()
-        _add(connection, missing, gathered, now)
+        _add(connection, missing, now)
         known |= _known(connection, missing)
+    _note_announced(connection, gathered, known)
     _store_samples(connection, gathered, known, now)
     return outcomes
-
-
-_Gathered = list[tuple[Delivery, dict[_Series, dict[int, int]]] | None]
 
 
 def _known(connection: sa.Connection, wanted: set[_Series]) -> dict[_Series, _Input]:
     source, parameters = batch(connection, columns=_SERIES_COLUMNS, rows=sorted(wanted))
     statement = f"""
         SELECT devices.scheme, devices.sent_by, devices.foreign_id, device_inputs.name,
-               device_inputs.id, device_inputs.last_amount
+               device_inputs.id, device_inputs.last_amount, device_inputs.unit,
+               device_inputs.suggested, device_inputs.source
         FROM {source} CROSS JOIN devices CROSS JOIN device_inputs
         WHERE devices.scheme = batch.scheme AND devices.sent_by = batch.sent_by
           AND devices.foreign_id = batch.foreign_id
           AND device_inputs.device_id = devices.id AND device_inputs.name = batch.name
     """  # noqa: S608 built from our own names only
     return {
-        (row[0], row[1], row[2], row[3]): _Input(row[4], row[5])
+        (row[0], row[1], row[2], row[3]): _Input(row[4], row[5], Announcement(*row[6:9]))
         for row in connection.execute(sa.text(statement), parameters)
     }
 
@@ -157,7 +166,7 @@ def _inputs_of(connection: sa.Connection, device: Any) -> set[str]:
     )
 
 
-def _add(connection: sa.Connection, missing: set[_Series], gathered: _Gathered, now: int) -> None:
+def _add(connection: sa.Connection, missing: set[_Series], now: int) -> None:
     if not missing:
         return
     wanted = sorted({series[:3] for series in missing})
@@ -168,33 +177,34 @@ def _add(connection: sa.Connection, missing: set[_Series], gathered: _Gathered, 
     columns = ("id", "scheme", "sent_by", "foreign_id", "account_id", "first_seen_at")
     insert_rows(connection, devices, rows, columns=columns)
     ids |= {(row[1], row[2], row[3]): row[0] for row in rows}
-    announced = _announced(gathered)
     inputs = [
-        (
-            input_id,
-            ids[series[:3]],
-            series[3],
-            now,
-            now,
-            False,
-            *announced.get(series, (None, None)),
-        )
+        (input_id, ids[series[:3]], series[3], now, now, False)
         for input_id, series in zip(
             new_ids(connection, device_inputs, len(missing)), sorted(missing), strict=True
         )
     ]
     names = ("id", "device_id", "name", "first_seen_at", "last_seen_at", "resets_to_zero")
-    insert_rows(connection, device_inputs, inputs, columns=(*names, "unit", "suggested"))
+    insert_rows(connection, device_inputs, inputs, columns=names)
 
 
-def _announced(gathered: _Gathered) -> dict[_Series, tuple[str | None, str | None]]:
-    return {
-        series: item[0].units[series[2], series[3]]
-        for item in gathered
-        if item and item[0].units
-        for series in item[1]
-        if (series[2], series[3]) in item[0].units
-    }
+def _note_announced(
+    connection: sa.Connection, gathered: _Gathered, known: dict[_Series, _Input]
+) -> None:
+    for item in gathered:
+        if item is None:
+            continue
+        delivery, series = item
+        for key in series:
+            said = delivery.announced.get((key[2], key[3]))
+            place = known[key]
+            if said is None or said == place.announced:
+                continue
+            place.announced = said
+            connection.execute(
+                sa.update(device_inputs)
+                .where(device_inputs.c.id == place.id)
+                .values(unit=said.unit, suggested=said.suggested, source=said.source)
+            )
 
 
 def _device_ids(connection: sa.Connection, wanted: Sequence[Any]) -> dict[Any, int]:

@@ -254,6 +254,7 @@ device_inputs = sa.Table(
     sa.Column("last_amount", sa.BigInteger),  # millionths of its own unit
     sa.Column("unit", sa.Text),  # as the device announced it
     sa.Column("suggested", sa.Text),  # what it seems to be: domain.input_mappings.Mapping
+    sa.Column("source", sa.Text),  # JSON: where a broker's messages have it, as announced
     sa.Column("mapping", sa.Text),  # what it is; null: nobody has claimed it
     sa.Column("factor", sa.Text),  # Wh or the channel's unit in one of its own: 1000, 1/60
     sa.Column("resets_to_zero", sa.Boolean, nullable=False),

@@ -87,6 +87,7 @@ def _make_device_inputs() -> None:
         sa.Column("last_amount", sa.BigInteger(), nullable=True),
         sa.Column("unit", sa.Text(), nullable=True),
         sa.Column("suggested", sa.Text(), nullable=True),
+        sa.Column("source", sa.Text(), nullable=True),
         sa.Column("mapping", sa.Text(), nullable=True),
         sa.Column("factor", sa.Text(), nullable=True),
         sa.Column("resets_to_zero", sa.Boolean(), nullable=False),
