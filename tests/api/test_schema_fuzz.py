@@ -35,13 +35,18 @@ OF_ANYBODY = {
 OF_AN_ADMIN = {
     r"GET [a-z/-]+": (200,),
     r"GET .*\{\w+\}(/measurements)?": (200, 404),
+    r"GET .*\{\w+\}/(status|traits|arrays)": (200, 404),
+    # Of what is not measured there; an unknown period, or a resolution too fine for it.
+    r"GET .*\{\w+\}/(readings|energy)": (200, 400, 404),
     "GET /profile/.*/consumption": (200, 400, 404),  # an unknown period
     r"PATCH .*": (200, 400, 403, 404, 409),
     r"DELETE .*": (204, 400, 404, 409),
     r"POST /user/locations": (201, 400, 403),  # of another user
     r"POST /user/hosts/.*": (201, 400, 404),
     r"POST /admin/[a-z-]+": (201, 400),  # taken, or of something that is not there
-    r"POST /admin/.*\{.*": (201, 404),
+    r"POST /admin/.*\{.*/key": (201, 404),
+    r"POST /admin/.*\{.*/counter-events": (201, 400, 404),
+    r"POST /user/locations/.*\{.*": (201, 400, 404),  # a taken name
     # A token is no meter's key; after sixty wrong ones in a minute the doors ask to wait.
     "POST /meter": (400, 401, 429),
     "POST /readings": (200, 400, 401, 429),

@@ -15,12 +15,14 @@ from meterbook.api import (
     audit,
     auth,
     host_measurements,
+    host_readings,
     hosts,
     locations,
     measurements,
     meter_models,
     meter_points,
     registers,
+    sites,
     users,
 )
 from meterbook.api.strict_bodies import StrictRequest
@@ -80,6 +82,15 @@ HOUSEHOLDS = _routes_for(
         host_measurements.measurements_of_my_host,
         host_measurements.assign_measurements,
         host_measurements.unassign_measurements,
+        host_readings.readings_of_my_host,
+        host_readings.status_of_my_host,
+        host_readings.traits_of_my_host,
+        host_readings.change_traits_of_my_host,
+        sites.energy_of_my_location,
+        sites.arrays_of_my_location,
+        sites.add_array,
+        sites.change_array,
+        sites.remove_array,
     ],
 )
 OPERATORS = _routes_for(
@@ -105,6 +116,7 @@ ADMINS = _routes_for(
         hosts.host,
         hosts.change_host,
         hosts.remove_host,
+        host_readings.add_counter_event,
         meter_models.all_meters,
         meter_models.add_meter,
         meter_models.meter,
