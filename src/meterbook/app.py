@@ -8,6 +8,7 @@ import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from litestar import Litestar, Request, Response
@@ -30,8 +31,10 @@ from meterbook.api.openapi import (
     SchemaDocument,
 )
 from meterbook.api.routes import API_ROUTES, TOKEN_SCHEME
+from meterbook.collecting import Collecting
 from meterbook.domain.local_days import time_zone
 from meterbook.domain.networks import networks
+from meterbook.domain.region_shapes import RegionMap, RegionShapesError, region_map
 from meterbook.intake.group_commit import GroupCommit
 from meterbook.intake.packet_fields import PacketLimits
 from meterbook.intake.packets import PacketDoor
@@ -42,9 +45,17 @@ from meterbook.jobs.scheduler import Scheduler
 from meterbook.logs import configure_logs
 from meterbook.registry.personal_data import personal_data
 from meterbook.registry.sign_in import AttemptLimits
-from meterbook.settings import Settings, load_settings
+from meterbook.settings import Settings, SettingsError, load_settings
 from meterbook.storage.database import Database
-from meterbook.web import assets, consumption, preferences, profile, sign_in
+from meterbook.web import (
+    assets,
+    consumption,
+    dashboard,
+    dashboard_region,
+    preferences,
+    profile,
+    sign_in,
+)
 from meterbook.web.envelope import in_envelope
 from meterbook.web.problem_page import as_page
 from meterbook.web.templating import template_engine
@@ -61,6 +72,11 @@ ROUTES: list[ControllerRouterHandler] = [
     sign_in.sign_in_page,
     sign_in.sign_in,
     sign_in.sign_out,
+    dashboard.dashboard_page,
+    dashboard_region.region_page,
+    dashboard_region.silent_page,
+    dashboard_region.unclaimed_page,
+    dashboard_region.conflicts_page,
     preferences.set_preferences,
     assets.asset_file,
     *API_ROUTES,
@@ -91,6 +107,7 @@ class _Meterbook:
         self.commits: GroupCommit[Arrival, Answer] = GroupCommit(
             self.recorder.record, queue_max=settings.queue_readings_max
         )
+        self.collecting = Collecting(self.database, period_s=settings.poll_seconds)
         senders = Senders(networks(settings.trusted_networks))
         limits = PacketLimits(Decimal(str(settings.reading_kwh_max)))
         self.doors: dict[str, ASGIApplication] = {
@@ -111,13 +128,15 @@ class _Meterbook:
             data_dir=self.settings.data_dir,
             close_delay_s=self.settings.close_delay_minutes * 60,
             recovery_days_kept=self.settings.recovery_days_kept,
+            silent_intervals=self.settings.silent_intervals,
         )
-        with scheduler if self.settings.role != "web" else nullcontext():
+        with scheduler if self.settings.role in {"all", "jobs"} else nullcontext():
             # What start-up made stays for good: walking it again and again for garbage stopped
             # every request for 30 ms now and then.
             gc.collect()
             gc.freeze()
-            yield
+            async with self.collecting.running(is_on=self.settings.role in {"all", "collect"}):
+                yield
             await self.commits.close()
         self.database.close()
 
@@ -140,6 +159,15 @@ def create_app(settings: Settings | None = None) -> ASGIApplication:
             await litestar(scope, receive, send)
 
     return application
+
+
+def _region_map(file: str) -> RegionMap | None:
+    if not file:
+        return None
+    try:
+        return region_map(Path(file).read_bytes())
+    except (OSError, RegionShapesError) as error:
+        raise SettingsError(f"regions: {file}: {error}") from None
 
 
 def _respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes] | Template:
@@ -175,5 +203,8 @@ def _litestar(running: _Meterbook) -> Litestar:
             registrations=settings.registrations_per_minute,
         ),
         trusted_proxies=networks(settings.trusted_proxies),
+        probe=running.collecting.collector.probe,
+        discover=running.collecting.collector.discover,
+        region_map=_region_map(settings.regions),
     )
     return app

@@ -37,6 +37,11 @@ DECISIONS: dict[str, frozenset[str]] = {
     "GET /profile": SIGNED_IN,
     "GET /profile/{meter_id:str}": OWNER | STAFF,
     "GET /profile/{meter_id:str}/consumption": OWNER | STAFF,
+    "GET /management-dashboard": STAFF,
+    "GET /management-dashboard/region": STAFF,
+    "GET /management-dashboard/silent": STAFF,
+    "GET /management-dashboard/unclaimed": STAFF,
+    "GET /management-dashboard/conflicts": STAFF,
     "GET /sign-in": EVERYBODY,
     "POST /sign-in": frozenset(),  # a form: without the page's own token nobody
     "POST /sign-out": frozenset(),
@@ -78,6 +83,8 @@ DECISIONS: dict[str, frozenset[str]] = {
             "locations/{location_id:int}": "GET PATCH DELETE",
             "hosts": "GET POST",
             "hosts/{host_id:int}": "GET PATCH DELETE",
+            "hosts/{host_id:int}/probe": "POST",
+            "hosts/{host_id:int}/discover": "POST",
             "meters": "GET POST",
             "meters/{meter_id:int}": "GET PATCH DELETE",
             "measurements": "GET POST",
@@ -165,7 +172,11 @@ def filled(path: str, *, harmless: bool) -> str:
     path = path.replace("{name:str}", "meterbook.css")
     for kind, thing in (("int", "999" if harmless else there), ("str", there)):
         path = re.sub(rf"{{\w+:{kind}}}", thing, path)
+<<<<<<< HEAD
     path = path.replace("/readings", "/readings?measurement=current")
+=======
+    path = path.replace("/management-dashboard", "/management-dashboard/", path.count("/") == 1)
+>>>>>>> main
     return path.replace("/admin/measurements/1", f"/admin/measurements/{NAMES[harmless]}")
 
 

@@ -6,6 +6,8 @@ Integrators' programs hold these numbers; they never change, only new ones are a
 
 from enum import IntEnum, StrEnum
 
+import msgspec
+
 from meterbook.domain.readings import Counting, Flow
 
 
@@ -82,6 +84,24 @@ class WordOrder(StrEnum):
 
     HIGH_FIRST = "high_first"
     LOW_FIRST = "low_first"
+
+
+class BusLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a make of meter bears; the defaults suit most."""
+
+    connect_delay_ms: int = 0
+    """How long it needs after a connection was made, before the first request."""
+    timeout_ms: int = 2000
+    """How long an answer, or a connection, may take."""
+    gap_ms: int = 0
+    """How long it needs between an answer and the next request."""
+    block_words_max: int = 100
+    """How many registers one request may ask for; Modbus itself ends at 125."""
+    hole_words_max: int = 20
+    """How many registers nobody wants may lie between two that are read together."""
+
+
+WORDS_MAX = 125  # of one request: Modbus Application Protocol 1.1b3, 6.3
 
 
 def measured_flow(measurement: str) -> Flow:

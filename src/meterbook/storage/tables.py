@@ -137,6 +137,12 @@ meter_models = sa.Table(
     sa.Column("id", _Id, primary_key=True),
     sa.Column("name", sa.Text, nullable=False, unique=True),
     sa.Column("direction", sa.SmallInteger, nullable=False),  # domain.modbus_numbers.Direction
+    # What it bears, domain.modbus_numbers.BusLimits; null: the default.
+    sa.Column("connect_delay_ms", sa.Integer),
+    sa.Column("timeout_ms", sa.Integer),
+    sa.Column("gap_ms", sa.Integer),
+    sa.Column("block_words_max", sa.SmallInteger),
+    sa.Column("hole_words_max", sa.SmallInteger),
 )
 
 measurements = sa.Table(
@@ -160,6 +166,8 @@ modbus_registers = sa.Table(
     sa.Column("unit", sa.Text, nullable=False),
     sa.Column("scale", sa.Text, nullable=False),  # decimal: raw number times this is in `unit`
     sa.Column("missing", sa.Text, nullable=False),  # JSON array of raw integers: no value
+    sa.Column("scale_address", sa.Integer),  # of a power of ten, int16, that scales it too
+    sa.Column("word_addresses", sa.Text),  # JSON array, highest word first, if they lie apart
     sa.UniqueConstraint("meter_model_id", "measurement"),
     sa.UniqueConstraint("meter_model_id", "function_code", "address"),
 )
@@ -185,6 +193,7 @@ hosts = sa.Table(
     sa.Column("location_id", sa.ForeignKey("locations.id"), nullable=False, index=True),
     sa.Column("meter_model_id", sa.ForeignKey("meter_models.id"), nullable=False, index=True),
     sa.Column("meter_point_id", sa.ForeignKey("meter_points.id")),
+    sa.Column("poll_seconds", sa.Integer),  # null: as the setting says
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("archived_at", sa.BigInteger),  # no longer polled or listed; its history stays
     sa.Column("rated_power_w", sa.BigInteger),  # bounds its counters; null: the setting's
