@@ -172,11 +172,8 @@ def filled(path: str, *, harmless: bool) -> str:
     path = path.replace("{name:str}", "meterbook.css")
     for kind, thing in (("int", "999" if harmless else there), ("str", there)):
         path = re.sub(rf"{{\w+:{kind}}}", thing, path)
-<<<<<<< HEAD
     path = path.replace("/readings", "/readings?measurement=current")
-=======
     path = path.replace("/management-dashboard", "/management-dashboard/", path.count("/") == 1)
->>>>>>> main
     return path.replace("/admin/measurements/1", f"/admin/measurements/{NAMES[harmless]}")
 
 

@@ -45,14 +45,11 @@ OF_AN_ADMIN = {
     r"POST /user/locations": (201, 400, 403),  # of another user
     r"POST /user/hosts/.*": (201, 400, 404),
     r"POST /admin/[a-z-]+": (201, 400),  # taken, or of something that is not there
-<<<<<<< HEAD
     r"POST /admin/.*\{.*/key": (201, 404),
     r"POST /admin/.*\{.*/counter-events": (201, 400, 404),
     r"POST /user/locations/.*\{.*": (201, 400, 404),  # a taken name
-=======
-    r"POST /admin/[a-gi-z].*\{.*": (201, 404),
-    r"POST /admin/hosts/.*": (200, 404, 409),  # no device there, or none of SunSpec's
->>>>>>> main
+    # No device there, or none of SunSpec's.
+    r"POST /admin/hosts/.*/(probe|discover)": (200, 404, 409),
     # A token is no meter's key; after sixty wrong ones in a minute the doors ask to wait.
     "POST /meter": (400, 401, 429),
     "POST /readings": (200, 400, 401, 429),
@@ -69,7 +66,7 @@ OF_NOBODY = {
     "POST /meter": (201, 400),  # a stamp in the future
     "POST /readings": (200, 201, 400),  # rows that are none
     "GET /(health/.*|metrics)": (200,),
-    "(GET|POST|PATCH|DELETE) /(user|admin|meters|profile).*": (401,),
+    "(GET|POST|PATCH|DELETE) /(user|admin|meters|profile|management-dashboard).*": (401,),
     "GET /auth/info|POST /auth/(logout|password|deactivate)": (401,),
 }
 

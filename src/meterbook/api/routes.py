@@ -116,12 +116,9 @@ ADMINS = _routes_for(
         hosts.host,
         hosts.change_host,
         hosts.remove_host,
-<<<<<<< HEAD
         host_readings.add_counter_event,
-=======
         hosts.probe_host,
         hosts.discover_host,
->>>>>>> main
         meter_models.all_meters,
         meter_models.add_meter,
         meter_models.meter,
