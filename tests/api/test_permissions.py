@@ -74,6 +74,14 @@ DECISIONS: dict[str, frozenset[str]] = {
     "POST /user/locations/{location_id:int}/arrays": OWNER | ADMIN,
     "PATCH /user/locations/{location_id:int}/arrays/{array_id:int}": OWNER | ADMIN,
     "DELETE /user/locations/{location_id:int}/arrays/{array_id:int}": OWNER | ADMIN,
+    "GET /user/device-keys": SIGNED_IN,
+    "POST /user/device-keys": SIGNED_IN,
+    "DELETE /user/device-keys/{key_id:int}": SIGNED_IN,
+    "GET /user/devices": SIGNED_IN,
+    "PATCH /user/devices/{device_id:int}": OWNER | ADMIN,
+    "POST /user/devices/{device_id:int}/inputs/{input_id:int}/claim": OWNER | ADMIN,
+    "DELETE /user/devices/{device_id:int}/inputs/{input_id:int}/claim": OWNER | ADMIN,
+    "GET /admin/unclaimed-devices": STAFF,
     "GET /admin/unclaimed-meters": STAFF,
     "GET /admin/conflicts": STAFF,
     **{
@@ -97,6 +105,7 @@ DECISIONS: dict[str, frozenset[str]] = {
             "meter-points/{point_id:int}": "PATCH",
             "packet-meters/{meter_id:int}/key": "POST DELETE",
             "audit": "GET",
+            "devices/{device_id:int}": "PATCH",
         }.items()
         for method in methods.split()
     },

@@ -44,6 +44,8 @@ OF_AN_ADMIN = {
     r"DELETE .*": (204, 400, 404, 409),
     r"POST /user/locations": (201, 400, 403),  # of another user
     r"POST /user/hosts/.*": (201, 400, 404),
+    r"POST /user/device-keys": (201, 409),  # as many as there may be
+    r"POST /user/devices/.*": (201, 400, 404, 409),  # claimed as something else
     r"POST /admin/[a-z-]+": (201, 400),  # taken, or of something that is not there
     r"POST /admin/.*\{.*/key": (201, 404),
     r"POST /admin/.*\{.*/counter-events": (201, 400, 404),

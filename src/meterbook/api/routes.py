@@ -14,6 +14,7 @@ from meterbook.access import provide_visit, token_before_body
 from meterbook.api import (
     audit,
     auth,
+    devices,
     host_measurements,
     host_readings,
     hosts,
@@ -91,6 +92,13 @@ HOUSEHOLDS = _routes_for(
         sites.add_array,
         sites.change_array,
         sites.remove_array,
+        devices.my_keys,
+        devices.make_key,
+        devices.revoke_key,
+        devices.my_devices,
+        devices.change_my_device,
+        devices.claim_input,
+        devices.give_back_input,
     ],
 )
 OPERATORS = _routes_for(
@@ -100,6 +108,7 @@ OPERATORS = _routes_for(
     routes=[
         meter_points.unclaimed_meters,
         meter_points.conflicting_readings,
+        devices.unclaimed_devices,
     ],
 )
 ADMINS = _routes_for(
@@ -144,6 +153,7 @@ ADMINS = _routes_for(
         meter_points.give_key,
         meter_points.take_key,
         audit.audit_log,
+        devices.give_device,
     ],
 )
 API_ROUTES = (ANYBODY, ACCOUNTS, HOUSEHOLDS, OPERATORS, ADMINS)
