@@ -73,7 +73,7 @@ def _point(begin: datetime, resolution: Resolution, *, years: bool) -> str:
             return f"week of {day}"
         case Resolution.DAY:
             return f"{begin:%a} {day}"
-        case Resolution.HALF_HOUR | Resolution.HOUR:
+        case _:
             return f"{begin:%a} {day}, {begin:%H:%M}"
 
 
