@@ -114,6 +114,28 @@ installations = sa.Table(
 ALWAYS_BEFORE = 0
 ALWAYS_AFTER = 253_402_300_800  # the year 10000
 
+# What others call a meter: an NMI, an MPRN, an equipment number. Files find their meter here.
+foreign_ids = sa.Table(
+    "foreign_ids",
+    metadata,
+    sa.Column("scheme", sa.Text, primary_key=True),  # nmi, mprn, espi, dsmr, ...
+    sa.Column("foreign_id", sa.Text, primary_key=True),
+    sa.Column("meter_id", sa.ForeignKey("meters.meter_id"), nullable=False, index=True),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Files that were imported, with what became of each.
+imports = sa.Table(
+    "imports",
+    metadata,
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("account_id", sa.ForeignKey("accounts.id"), index=True),  # null: the command line
+    sa.Column("imported_at", sa.BigInteger, nullable=False, index=True),
+    sa.Column("file_name", sa.Text, nullable=False),
+    sa.Column("report", sa.Text, nullable=False),  # JSON: domain.import_reports.ImportReport
+)
+
 # --- what is polled ----------------------------------------------------------------------------
 
 locations = sa.Table(
