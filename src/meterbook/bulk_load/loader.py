@@ -148,17 +148,16 @@ def load_channels(
     once = settled(columns)
     from_s = file_interval_s or interval_s
     placed = _placed(once.readings, zone=zone, from_s=from_s, to_s=interval_s, now=now)
-    closed = placed.closed
     take_waiting(
         connection,
-        channel_id=closed.readings.source,
-        day=closed.day,
+        channel_id=placed.closed.readings.source,
+        day=placed.closed.day,
         interval_s=interval_s,
         zone=zone,
         now=now,
     )
     days = load_days(
-        connection, fold(closed.columns()), zone=zone, now=now, book_stands=book_stands
+        connection, fold(placed.closed.columns()), zone=zone, now=now, book_stands=book_stands
     )
     if book_stands:
         open_, differing = _unknown_to_daybook(connection, placed.open)

@@ -12,14 +12,46 @@ from itertools import pairwise
 import numpy as np
 
 from meterbook.domain.intervals import CounterWentBackError, advance_wh, interval_energy_wh
+from meterbook.domain.local_days import utc_text
 from meterbook.domain.readings import HALF_HOUR_S, Quality
 from meterbook.intake.files.parsed import PartBuilder, Series
 
 FAR_APART_S = 2 * HALF_HOUR_S
 """Samples further apart than this say nothing about the single half-hours between them."""
 
+SINGLE = "single dial readings"
 Sample = tuple[int, int, int]
 """Instant, counter in Wh, line."""
+
+
+def held(series: Series, counter_wh: int, when: str) -> str:
+    """Return the sentence about a dial reading that tells no energy by itself."""
+    name = f"{series.scheme} {series.name or '(no name)'}"
+    return f"{name}: {series.flow.name.lower()} dial {counter_wh / 1000:.3f} kWh {when}"
+
+
+class SampleKeeper:
+    """
+    Dial samples of a long stream: the first and the last of each half hour are kept.
+
+    More are not needed to know the counter at the marks, so memory does not grow with a meter that
+    speaks every second.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[Series, dict[int, tuple[Sample, Sample]]] = {}
+
+    def add(self, series: Series, sample: Sample) -> None:
+        """Keep a sample."""
+        kept = self._kept.setdefault(series, {})
+        half_hour = sample[0] // HALF_HOUR_S
+        first, last = kept.get(half_hour, (sample, sample))
+        kept[half_hour] = (min(first, sample), max(last, sample))
+
+    def flush(self, builder: PartBuilder) -> None:
+        """Add the energy of everything that was kept."""
+        for series, kept in self._kept.items():
+            add_samples(builder, series, [sample for pair in kept.values() for sample in pair])
 
 
 def add_samples(builder: PartBuilder, series: Series, samples: Sequence[Sample]) -> None:
@@ -27,12 +59,8 @@ def add_samples(builder: PartBuilder, series: Series, samples: Sequence[Sample])
     ordered = sorted({instant: (wh, line) for instant, wh, line in samples}.items())
     if len(ordered) < 2:  # noqa: PLR2004 a difference needs two
         for instant, (counter_wh, line) in ordered:
-            builder.leave_out("single dial readings", line)
-            builder.note(
-                f"{series.scheme} {series.name or '(no name)'}: one dial reading of "
-                f"{counter_wh / 1000:.3f} kWh ({series.flow.name.lower()}) at {instant}; energy "
-                "needs two"
-            )
+            builder.leave_out(SINGLE, line)
+            builder.note(held(series, counter_wh, f"at {utc_text(instant)}; energy needs two"))
         return
     for run in _rising_runs(builder, [(at, wh, line) for at, (wh, line) in ordered]):
         _add_run(builder, series, run)

@@ -57,6 +57,9 @@ FORMATS = {
     format_.name: format_
     for format_ in (
         Format("parquet", "parquet_files", guesses_shape=True),
+        Format("sml", "sml"),
+        Format("mscons", "mscons"),
+        Format("dsmr", "dsmr"),
         Format("espi", "espi"),
         Format("nem13", "nem13"),
         Format("nem12", "nem12"),

@@ -84,8 +84,6 @@ class ParseOptions(msgspec.Struct, frozen=True, kw_only=True):
     """None: what the format says."""
     unit: str | None = None
     """wh, kwh, mwh or kw where the file does not say."""
-    swap_tariffs: bool | None = None
-    """Telegrams: registers 1 and 2 are night and day, as in Belgium; None: ask the telegram."""
     mapping: CsvMapping = CsvMapping()
     """Of CSV and Parquet: what the person has confirmed."""
 
