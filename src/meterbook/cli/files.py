@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from meterbook import day_close
+from meterbook.cli.export_readings import export_commands
 from meterbook.cli.file_outcomes import FileOutcome, ImportOptions
 from meterbook.cli.import_any import import_any
 from meterbook.cli.import_json import import_masterdb, import_recovery
@@ -153,6 +154,10 @@ def export_recovery(day: datetime, out: Path | None) -> None:
         zones = [time_zone(name) for name in day_close.zones(connection)]
         count = write_recovery(connection, file, day=day.date(), zones=zones)
     click.echo(f"{count} readings written", err=True)
+
+
+for _command in export_commands():
+    export_files.add_command(_command)
 
 
 def _written(out: Path | None) -> AbstractContextManager[BinaryIO]:

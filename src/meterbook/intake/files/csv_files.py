@@ -145,7 +145,7 @@ class _Table:
                 body = rest
         fields = next(csv.reader([_text(before).strip()], delimiter=self._delimiter), [])
         self._names = column_names(fields, header=bool(self._mapping.header))
-        wanted = [self._mapping.stamp, self._mapping.time, self._mapping.meter,
+        wanted = [self._mapping.stamp, self._mapping.time, self._mapping.ends, self._mapping.meter,
                   self._mapping.export, self._mapping.flow, self._mapping.quality,
                   *(self._mapping.energy or [])]  # fmt: skip
         for name in wanted:

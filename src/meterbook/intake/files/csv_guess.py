@@ -125,7 +125,8 @@ def guess_columns(
     time = known.time
     if time is None:
         time = (only_days and _first(names, columns, _is_time)) or ""
-    taken.add(time)
+    ends = known.ends if known.ends is not None else _ends(names, columns, stamp)
+    taken |= {time, ends}
     meter = known.meter if known.meter is not None else _meter(names, columns, taken)
     flow = known.flow if known.flow is not None else _named(names, _FLOW_NAMES, taken)
     quality = known.quality if known.quality is not None else _named(names, _QUALITY, taken)
@@ -149,8 +150,8 @@ def guess_columns(
         Guess("energy", energy[0] if len(energy) == 1 else f"{energy[0]} ... {energy[-1]}"),
     ]
     mapping = msgspec.structs.replace(
-        known, layout=layout, stamp=stamp, time=time, meter=meter, flow=flow, quality=quality,
-        energy=energy, export=export,
+        known, layout=layout, stamp=stamp, time=time, ends=ends, meter=meter, flow=flow,
+        quality=quality, energy=energy, export=export,
     )  # fmt: skip
     return _meaning(mapping, stamps, guesses)
 
@@ -229,6 +230,18 @@ def _is_time(column: Sequence[str]) -> bool:
 
 def _is_numeric(column: Sequence[str], decimal: str) -> bool:
     return all(f.lower() in EMPTY for f in column) or _most(column, _NUMBER[decimal])
+
+
+def _ends(names: Sequence[str], columns: Sequence[Sequence[str]], stamp: str) -> str:
+    """Return the column of the interval's end where the stamp is its start."""
+    if not _START.search(stamp):
+        return ""
+    others = [
+        name
+        for name, column in zip(names, columns, strict=True)
+        if name != stamp and _END.search(name) and _is_stamp(column)
+    ]
+    return others[0] if others else ""
 
 
 def _numeric(

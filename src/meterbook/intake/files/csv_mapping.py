@@ -25,6 +25,8 @@ class CsvMapping(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Column of the stamp, or of the day."""
     time: str | None = None
     """Column of the time of day, where the stamp is only a day; an empty text: there is none."""
+    ends: str | None = None
+    """Column of the interval's end, beside a stamp that is its start; an empty text: none."""
     energy: list[str] | None = None
     """Column of the amounts; in a wide file all of them, in order of time."""
     export: str | None = None

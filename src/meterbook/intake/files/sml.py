@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from smllib.reader import SmlStreamReader
 from smllib.errors import SmlLibException
+from smllib.reader import SmlStreamReader
 
 from meterbook.domain.readings import Flow
 from meterbook.intake.files.broken import BrokenFileError

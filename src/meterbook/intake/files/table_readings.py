@@ -7,14 +7,15 @@ as float64 and rounded half-even by their shortest decimal text.
 
 from zoneinfo import ZoneInfo
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from meterbook.domain.local_days import time_zone
 from meterbook.domain.meter_ids import METER_ID_MAX
-from meterbook.domain.reading_columns import IntColumn
-from meterbook.domain.readings import QUALITY_WORDS, Flow, Quality
+from meterbook.domain.reading_columns import IntColumn, distinct
+from meterbook.domain.readings import HALF_HOUR_S, QUALITY_WORDS, Flow, Quality
 from meterbook.domain.units import kwh_column_to_wh
 from meterbook.intake.files.csv_guess import EMPTY
 from meterbook.intake.files.csv_mapping import CsvMapping
@@ -28,6 +29,7 @@ _FLOWS = {
     "export": Flow.EXPORT, "generation": Flow.EXPORT, "19": Flow.EXPORT,
 }  # fmt: skip
 _QUALITIES = {word: int(quality) for quality, word in QUALITY_WORDS.items()}
+_DAY_LENGTHS_S = (82_800, 86_400, 90_000)
 _MINUTES = (1, 2, 3, 5, 6, 10, 12, 15, 20, 30, 60, 1440)
 NAME_CHARACTERS_MAX = 64
 Mask = npt.NDArray[np.bool_]
@@ -71,20 +73,22 @@ class TableReader:
         instants, fine = self._instants(seconds, stamps, meters, fine, lines)
         if not fine.any():
             return
-        interval_s = self._length(instants[fine], meters[fine])
+        lengths, fine = self._lengths(table, instants, meters, fine, lines)
         if self._mapping.stamp_is_end:
-            instants = instants - interval_s
+            instants = instants - lengths
         qualities = self._qualities(table, lines)
         columns = [(name, Flow.IMPORT) for name in self._mapping.energy or []]
         if self._mapping.export:
             columns.append((self._mapping.export, Flow.EXPORT))
-        for name, flow in columns:
-            amounts, known = self._amounts(table[name], lines, interval_s, among=fine)
-            flows = self._flows(table, flow)
-            self._add(
-                names, meters, flows, interval_s, instants, amounts, qualities, lines,
-                known & (flows > 0) & (qualities >= 0),
-            )  # fmt: skip
+        for length_s in distinct(lengths[fine]).tolist():
+            among = fine & (lengths == length_s)
+            for name, flow in columns:
+                amounts, known = self._amounts(table[name], lines, length_s, among=among)
+                flows = self._flows(table, flow)
+                self._add(
+                    names, meters, flows, length_s, instants, amounts, qualities, lines,
+                    known & (flows > 0) & (qualities >= 0),
+                )  # fmt: skip
 
     def _take_wide(
         self,
@@ -183,12 +187,35 @@ class TableReader:
         self._builder.note(f"stamps without offset are on the clock of {self._zone.key}")
         return np.where(skipped, 0, found), fine & ~skipped
 
+    def _lengths(
+        self,
+        table: pl.DataFrame,
+        instants: IntColumn,
+        group: IntColumn,
+        fine: Mask,
+        lines: IntColumn,
+    ) -> tuple[IntColumn, Mask]:
+        """Return the length of each interval, 86400 for a local day, and which rows have one."""
+        if not self._mapping.ends:
+            length_s = self._length(instants[fine], group[fine])
+            return np.full(len(instants), length_s, dtype=np.int64), fine
+        mapping = msgspec.structs.replace(self._mapping, stamp=self._mapping.ends, time="")
+        ends = stamps_of(table, mapping)
+        there = fine & ~np.isnan(ends.seconds)
+        seconds = np.where(there, ends.seconds, 0).astype(np.int64)
+        ends_at, there = self._instants(seconds, ends, group, there, lines)
+        lengths = np.where(there, ends_at - instants, 0)
+        lengths = np.where(np.isin(lengths, _DAY_LENGTHS_S), DAY_S, lengths)
+        known = there & np.isin(lengths, np.array(_MINUTES) * 60)
+        self._reject(fine & ~known, lines, "has an end that is no interval after its start")
+        return lengths, known
+
     def _length(self, instants: IntColumn, group: IntColumn) -> int:
         if self._interval_s is None:
             steps = np.abs(np.diff(instants))[np.diff(group) == 0]
             steps = steps[steps > 0]
             lengths, counts = np.unique(steps, return_counts=True)
-            commonest = int(lengths[np.argmax(counts)]) if len(lengths) else 1800
+            commonest = int(lengths[np.argmax(counts)]) if len(lengths) else HALF_HOUR_S
             minutes = min(_MINUTES, key=lambda m: abs(m * 60 - commonest))
             self._interval_s = minutes * 60
             self._builder.note(f"intervals are {minutes} minutes long")
