@@ -51,7 +51,7 @@ def client_of(url: str, token: str | None = None) -> httpx.Client:
 
 
 def own_everything(admin: httpx.Client, user: int, *, meter_id: int) -> None:
-    """Make one of each thing, owned by the user: a location, a host with a register, a meter."""
+    """Make one of each thing, owned by the user: a location, a host, a meter, a device."""
     address = {"street": "S", "number": "1", "city": "C", "zip_code": "Z"}
     location = _made(admin, "locations", {"user": user, **address})["id"]
     meter = _made(admin, "meters", {"name": "m", "type": 1})["id"]
@@ -61,6 +61,9 @@ def own_everything(admin: httpx.Client, user: int, *, meter_id: int) -> None:
     host = {"ip": "10.0.0.1", "port": 502, "slave_address": 1, "user": user, "meter": meter}
     _made(admin, "hosts", host | {"location": location})
     _made(admin, "meter-points", {"meter_id": meter_id, "user": user})
+    # A device sends without a key, as this network may; an admin gives it to the user.
+    assert admin.get("/input/post?csv=1", headers={"Authorization": ""}).text == "ok"
+    assert admin.patch("/admin/devices/1", json={"user": user}).status_code == 200
 
 
 def _made(admin: httpx.Client, things: str, body: dict[str, Any]) -> Any:

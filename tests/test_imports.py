@@ -18,11 +18,10 @@ from meterbook.registry.foreign_ids import names_of
 from meterbook.registry.import_log import logged_imports
 from meterbook.registry.meters import add_meters
 from meterbook.storage.database import Database
+from meterbook.storage.file_tables import foreign_ids, imports
 from meterbook.storage.tables import (
     channels,
     daybook,
-    foreign_ids,
-    imports,
     installations,
     ledger,
     meters,

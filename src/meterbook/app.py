@@ -1,7 +1,8 @@
 """
 The composition root: database, doors, routes and jobs become one ASGI application.
 
-Packets do not pay for the framework: `/meter` and `/readings` are looked at before Litestar.
+Packets do not pay for the framework: `/meter`, `/readings` and the doors of other people's devices
+are looked at before Litestar.
 """
 
 import gc
@@ -15,7 +16,6 @@ from litestar import Litestar, Request, Response
 from litestar.config.csrf import CSRFConfig
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
-from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.response import Template
 from litestar.static_files import create_static_files_router
 from litestar.template import TemplateConfig
@@ -32,25 +32,40 @@ from meterbook.api.openapi import (
     SchemaDocument,
 )
 from meterbook.api.routes import API_ROUTES, TOKEN_SCHEME
+from meterbook.collecting import Collecting
 from meterbook.domain.local_days import time_zone
 from meterbook.domain.networks import networks
+from meterbook.domain.region_shapes import RegionMap, RegionShapesError, region_map
+from meterbook.inputs.deliveries import Delivery, Outcome
 from meterbook.intake.group_commit import GroupCommit
 from meterbook.intake.packet_fields import PacketLimits
 from meterbook.intake.packets import PacketDoor
 from meterbook.intake.readings import ReadingsDoor
 from meterbook.intake.recorder import Answer, Arrival, PacketRecorder
 from meterbook.intake.senders import Senders
+from meterbook.intake.wire.places import WireDoors
+from meterbook.intake.wire.pool_recorder import PoolRecorder
 from meterbook.jobs.scheduler import Scheduler
+from meterbook.listening import Listening
 from meterbook.logs import configure_logs
 from meterbook.registry.personal_data import personal_data
 from meterbook.registry.sign_in import AttemptLimits
-from meterbook.settings import Settings, load_settings
+from meterbook.settings import Settings, SettingsError, load_settings
 from meterbook.storage.database import Database
-from meterbook.web import consumption, profile, sign_in
+from meterbook.web import (
+    assets,
+    consumption,
+    dashboard,
+    dashboard_region,
+    preferences,
+    profile,
+    sign_in,
+)
+from meterbook.web.envelope import in_envelope
 from meterbook.web.problem_page import as_page
+from meterbook.web.templating import template_engine
 
 ASGIApplication = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
-_WEB = Path(__file__).parent / "web"
 ROUTES: list[ControllerRouterHandler] = [
     health.live,
     health.ready,
@@ -62,6 +77,13 @@ ROUTES: list[ControllerRouterHandler] = [
     sign_in.sign_in_page,
     sign_in.sign_in,
     sign_in.sign_out,
+    dashboard.dashboard_page,
+    dashboard_region.region_page,
+    dashboard_region.silent_page,
+    dashboard_region.unclaimed_page,
+    dashboard_region.conflicts_page,
+    preferences.set_preferences,
+    assets.asset_file,
     *API_ROUTES,
 ]
 DEPENDENCIES = {
@@ -82,7 +104,7 @@ class _Meterbook:
 
     def __init__(self, settings: Settings) -> None:
         configure_logs(settings.log_level)
-        time_zone(settings.timezone)
+        zone = time_zone(settings.timezone)
         self.settings = settings
         self.database = Database(settings.database_url)
         self.personal = personal_data(data_dir=settings.data_dir, secret_key=settings.secret_key)
@@ -90,6 +112,7 @@ class _Meterbook:
         self.commits: GroupCommit[Arrival, Answer] = GroupCommit(
             self.recorder.record, queue_max=settings.queue_readings_max
         )
+        self.collecting = Collecting(self.database, period_s=settings.poll_seconds)
         senders = Senders(networks(settings.trusted_networks))
         limits = PacketLimits(Decimal(str(settings.reading_kwh_max)))
         self.doors: dict[str, ASGIApplication] = {
@@ -102,6 +125,25 @@ class _Meterbook:
             ),
         }
 
+        pool = PoolRecorder(self.database, devices_max=settings.devices_max)
+        self.deliveries: GroupCommit[Delivery, Outcome] = GroupCommit(
+            pool.record, queue_max=settings.queue_readings_max
+        )
+        self.wire = WireDoors(
+            self.deliveries,
+            senders=senders,
+            database=self.database,
+            personal=self.personal,
+            zone=zone,
+        )
+        self.listening = Listening(
+            self.database,
+            settings,
+            deliveries=self.deliveries,
+            packets=self.commits,
+            limits=limits,
+        )
+
     @asynccontextmanager
     async def running(self, _app: Litestar) -> AsyncIterator[None]:
         self.database.require_durable()
@@ -110,14 +152,22 @@ class _Meterbook:
             data_dir=self.settings.data_dir,
             close_delay_s=self.settings.close_delay_minutes * 60,
             recovery_days_kept=self.settings.recovery_days_kept,
+            silent_intervals=self.settings.silent_intervals,
+            input_days_kept=self.settings.input_days_kept,
         )
-        with scheduler if self.settings.role != "web" else nullcontext():
+        collects = self.settings.role in {"all", "collect"}
+        with scheduler if self.settings.role in {"all", "jobs"} else nullcontext():
             # What start-up made stays for good: walking it again and again for garbage stopped
             # every request for 30 ms now and then.
             gc.collect()
             gc.freeze()
-            yield
+            async with (
+                self.collecting.running(is_on=collects),
+                self.listening.running(is_on=collects),
+            ):
+                yield
             await self.commits.close()
+            await self.deliveries.close()
         self.database.close()
 
 
@@ -129,16 +179,26 @@ def create_app(settings: Settings | None = None) -> ASGIApplication:
     :raises DatabaseUrlError: if the database URL is.
     """
     running = _Meterbook(settings or load_settings())
-    litestar = _litestar(running)
+    litestar = in_envelope(_litestar(running))  # type: ignore[arg-type]
 
     async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        door = running.doors.get(scope["path"]) if scope["type"] == "http" else None
+        path = scope["path"] if scope["type"] == "http" else ""
+        door = running.doors.get(path) or running.wire.door(path)
         if door is not None:
             await door(scope, receive, send)
         else:
-            await litestar(scope, receive, send)  # type: ignore[arg-type]
+            await litestar(scope, receive, send)
 
     return application
+
+
+def _region_map(file: str) -> RegionMap | None:
+    if not file:
+        return None
+    try:
+        return region_map(Path(file).read_bytes())
+    except (OSError, RegionShapesError) as error:
+        raise SettingsError(f"regions: {file}: {error}") from None
 
 
 def _respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes] | Template:
@@ -150,7 +210,6 @@ def _litestar(running: _Meterbook) -> Litestar:
     app = Litestar(
         route_handlers=[
             *ROUTES,
-            create_static_files_router("/static", [_WEB / "static"], name="static"),
             create_static_files_router(SWAGGER_UI_PATH, [SWAGGER_UI_FOLDER], name="swagger-ui"),
         ],
         dependencies=DEPENDENCIES,
@@ -158,7 +217,7 @@ def _litestar(running: _Meterbook) -> Litestar:
         csrf_config=CSRFConfig(
             secret=running.personal.derived_secret("csrf"), cookie_httponly=True
         ),
-        template_config=TemplateConfig(directory=_WEB / "templates", engine=JinjaTemplateEngine),
+        template_config=TemplateConfig(instance=template_engine()),
         openapi_config=OPENAPI,
         lifespan=[running.running],
         logging_config=None,
@@ -175,5 +234,8 @@ def _litestar(running: _Meterbook) -> Litestar:
             registrations=settings.registrations_per_minute,
         ),
         trusted_proxies=networks(settings.trusted_proxies),
+        probe=running.collecting.collector.probe,
+        discover=running.collecting.collector.discover,
+        region_map=_region_map(settings.regions),
     )
     return app

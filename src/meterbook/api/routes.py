@@ -14,6 +14,7 @@ from meterbook.access import provide_visit, token_before_body
 from meterbook.api import (
     audit,
     auth,
+    devices,
     host_measurements,
     hosts,
     locations,
@@ -80,6 +81,13 @@ HOUSEHOLDS = _routes_for(
         host_measurements.measurements_of_my_host,
         host_measurements.assign_measurements,
         host_measurements.unassign_measurements,
+        devices.my_keys,
+        devices.make_key,
+        devices.revoke_key,
+        devices.my_devices,
+        devices.change_my_device,
+        devices.claim_input,
+        devices.give_back_input,
     ],
 )
 OPERATORS = _routes_for(
@@ -89,6 +97,7 @@ OPERATORS = _routes_for(
     routes=[
         meter_points.unclaimed_meters,
         meter_points.conflicting_readings,
+        devices.unclaimed_devices,
     ],
 )
 ADMINS = _routes_for(
@@ -105,6 +114,8 @@ ADMINS = _routes_for(
         hosts.host,
         hosts.change_host,
         hosts.remove_host,
+        hosts.probe_host,
+        hosts.discover_host,
         meter_models.all_meters,
         meter_models.add_meter,
         meter_models.meter,
@@ -130,6 +141,7 @@ ADMINS = _routes_for(
         meter_points.give_key,
         meter_points.take_key,
         audit.audit_log,
+        devices.give_device,
     ],
 )
 API_ROUTES = (ANYBODY, ACCOUNTS, HOUSEHOLDS, OPERATORS, ADMINS)

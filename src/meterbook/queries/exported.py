@@ -16,10 +16,10 @@ from meterbook.domain.local_days import local_day, numbered_day, time_zone
 from meterbook.domain.readings import Counting, Flow
 from meterbook.queries.channel_days import DayReadings, channel_days
 from meterbook.registry.meters import ACTIVE_ENERGY
+from meterbook.storage.file_tables import foreign_ids
 from meterbook.storage.tables import (
     channels,
     daybook,
-    foreign_ids,
     installations,
     ledger,
     meter_points,

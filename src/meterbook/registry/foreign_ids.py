@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from meterbook.domain.meter_ids import METER_ID_MAX
 from meterbook.registry.meters import add_meters
 from meterbook.storage.dialects import hold_until_commit, insert_rows
-from meterbook.storage.tables import foreign_ids, meters
+from meterbook.storage.file_tables import foreign_ids
+from meterbook.storage.tables import meters
 
 FIRST_NUMBER = 900_000_001
 _LOCK_NUMBER = 0x4D424649  # "MBFI": one transaction at a time gives out numbers

@@ -5,7 +5,7 @@ import sqlalchemy as sa
 
 from meterbook.domain.import_reports import ImportReport
 from meterbook.domain.local_days import utc_text
-from meterbook.storage.tables import imports
+from meterbook.storage.file_tables import imports
 
 
 class LoggedImport(msgspec.Struct, frozen=True):
