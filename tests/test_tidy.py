@@ -23,10 +23,11 @@ FORBIDDEN_WORDS |= {"info"}
 FORBIDDEN_BARE = {"data", "value", "type"}
 # Names that others gave: the framework's, the wire's.
 NAMES_OF_OTHERS = {
-    ("web/sign_in.py", "data"),  # Litestar injects the request's body under this name
     ("problems.py", "type"),  # RFC 9457
 }
+# Litestar injects the request's body under this name.
 NAMES_OF_OTHERS |= {(f"api/{file.name}", "data") for file in (SOURCES / "api").glob("*.py")}
+NAMES_OF_OTHERS |= {(f"web/{file.name}", "data") for file in (SOURCES / "web").glob("*.py")}
 MACHINE_PATHS = re.compile(r"/(?:work|home|root)/|simple/|pypi\.org|files\.pythonhosted")
 
 

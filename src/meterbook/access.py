@@ -199,7 +199,8 @@ def provide_caller(
         return Caller(account, secret if account else None)
     secret = request.cookies.get(SESSION_COOKIE, "")
     # A route without CSRF protection must not act on a cookie that any site can send.
-    if not secret or request.route_handler.opt.get("exclude_from_csrf"):
+    route = request.scope.get("route_handler")
+    if not secret or (route is not None and route.opt.get("exclude_from_csrf")):
         return Caller(None)
     return _caller_of_session(database, secret, now=now, idle_s=book_of(request).session_idle_s)
 

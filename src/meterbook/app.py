@@ -8,14 +8,12 @@ import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 from litestar import Litestar, Request, Response
 from litestar.config.csrf import CSRFConfig
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
-from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.response import Template
 from litestar.static_files import create_static_files_router
 from litestar.template import TemplateConfig
@@ -47,11 +45,12 @@ from meterbook.registry.personal_data import personal_data
 from meterbook.registry.sign_in import AttemptLimits
 from meterbook.settings import Settings, load_settings
 from meterbook.storage.database import Database
-from meterbook.web import consumption, profile, sign_in
+from meterbook.web import assets, consumption, preferences, profile, sign_in
+from meterbook.web.envelope import in_envelope
 from meterbook.web.problem_page import as_page
+from meterbook.web.templating import template_engine
 
 ASGIApplication = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
-_WEB = Path(__file__).parent / "web"
 ROUTES: list[ControllerRouterHandler] = [
     health.live,
     health.ready,
@@ -63,6 +62,8 @@ ROUTES: list[ControllerRouterHandler] = [
     sign_in.sign_in_page,
     sign_in.sign_in,
     sign_in.sign_out,
+    preferences.set_preferences,
+    assets.asset_file,
     *API_ROUTES,
 ]
 DEPENDENCIES = {
@@ -132,14 +133,14 @@ def create_app(settings: Settings | None = None) -> ASGIApplication:
     :raises DatabaseUrlError: if the database URL is.
     """
     running = _Meterbook(settings or load_settings())
-    litestar = _litestar(running)
+    litestar = in_envelope(_litestar(running))  # type: ignore[arg-type]
 
     async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
         door = running.doors.get(scope["path"]) if scope["type"] == "http" else None
         if door is not None:
             await door(scope, receive, send)
         else:
-            await litestar(scope, receive, send)  # type: ignore[arg-type]
+            await litestar(scope, receive, send)
 
     return application
 
@@ -153,7 +154,6 @@ def _litestar(running: _Meterbook) -> Litestar:
     app = Litestar(
         route_handlers=[
             *ROUTES,
-            create_static_files_router("/static", [_WEB / "static"], name="static"),
             create_static_files_router(SWAGGER_UI_PATH, [SWAGGER_UI_FOLDER], name="swagger-ui"),
         ],
         dependencies=DEPENDENCIES,
@@ -161,7 +161,7 @@ def _litestar(running: _Meterbook) -> Litestar:
         csrf_config=CSRFConfig(
             secret=running.personal.derived_secret("csrf"), cookie_httponly=True
         ),
-        template_config=TemplateConfig(directory=_WEB / "templates", engine=JinjaTemplateEngine),
+        template_config=TemplateConfig(instance=template_engine()),
         openapi_config=OPENAPI,
         lifespan=[running.running],
         logging_config=None,

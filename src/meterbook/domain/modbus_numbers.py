@@ -47,6 +47,18 @@ class NumberType(IntEnum):
         """How many 16-bit registers it takes."""
         return _WORDS[self]
 
+    @property
+    def end(self) -> int | None:
+        """The first number it is too small for; None of floating point."""
+        bits = 16 * self.words
+        match self:
+            case NumberType.UINT16 | NumberType.UINT32 | NumberType.UINT64:
+                return 1 << bits
+            case NumberType.INT16 | NumberType.INT32 | NumberType.INT64:
+                return 1 << (bits - 1)
+            case _:
+                return None
+
 
 _WORDS = {
     NumberType.INT16: 1,
