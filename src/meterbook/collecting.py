@@ -12,7 +12,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from meterbook.domain.host_polls import HostPoll
+from meterbook.intake.group_commit import GroupCommit
+from meterbook.intake.host_recorder import HostRecorder, PollOutcome
 from meterbook.intake.modbus.collector import Collector
+from meterbook.intake.modbus.outbox import POLLS_MAX
 from meterbook.intake.modbus.shifts import SHIFT_S, collect_in_shifts
 from meterbook.jobs.leases import end_lease, take_lease
 from meterbook.registry.poll_plans import PollPlan, plan_version, poll_plan
@@ -33,6 +36,9 @@ class Collecting:
         self._database = database
         self._period_s = period_s
         self._holder = f"{os.getpid()}-{secrets.token_hex(8)}"
+        self._commits: GroupCommit[HostPoll, PollOutcome] = GroupCommit(
+            HostRecorder(database).record, queue_max=POLLS_MAX
+        )
         self.collector = Collector(self._plan_if_changed, self._deliver)
 
     @asynccontextmanager
@@ -49,6 +55,7 @@ class Collecting:
         finally:
             polling.cancel()
             await asyncio.gather(polling, return_exceptions=True)
+            await self._commits.close()
 
     def _plan_if_changed(self, version: int) -> PollPlan | None:
         with self._database.reading() as connection:
@@ -57,7 +64,8 @@ class Collecting:
             return poll_plan(connection, period_s=self._period_s)
 
     async def _deliver(self, poll: HostPoll) -> None:
-        """Pass over what nothing here keeps yet."""
+        """Return when the poll is on disk."""
+        await self._commits.add(poll)
 
     def _is_ours(self) -> bool:
         with self._database.writing() as connection:

@@ -17,6 +17,7 @@ import structlog
 from meterbook.domain.host_polls import HostPoll
 from meterbook.intake.group_commit import QueueFullError
 from meterbook.intake.modbus.metrics import POLLS_DROPPED, POLLS_WAITING
+from meterbook.intake.recorder import CannotStoreError
 from meterbook.storage.database import is_unreachable
 
 POLLS_MAX = 20_000  # some 40 MB; four minutes of 5,000 hosts, two weeks of one
@@ -135,4 +136,4 @@ class Outbox:
 
 
 def _is_passing(error: BaseException) -> bool:
-    return isinstance(error, QueueFullError) or is_unreachable(error)
+    return isinstance(error, QueueFullError | CannotStoreError) or is_unreachable(error)
