@@ -24,6 +24,7 @@ from litestar.handlers import BaseRouteHandler
 from meterbook.domain.host_probes import HostProbe
 from meterbook.domain.meter_ids import MeterIdError, meter_id
 from meterbook.domain.networks import Network, is_within
+from meterbook.domain.region_shapes import RegionMap
 from meterbook.queries.meter_places import MeterPlace, meter_place
 from meterbook.registry.accounts import Account, Role
 from meterbook.registry.personal_data import PersonalData
@@ -52,6 +53,8 @@ class Book(msgspec.Struct, frozen=True):
     """Asks a SunSpec host what it is, in turn with the collector."""
     attempt_limits: AttemptLimits = AttemptLimits()
     trusted_proxies: Sequence[Network] = ()
+    region_map: RegionMap | None = None
+    """Shapes of the regions; None: no map."""
 
 
 class Caller(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from litestar import Litestar, Request, Response
@@ -33,6 +34,7 @@ from meterbook.api.routes import API_ROUTES, TOKEN_SCHEME
 from meterbook.collecting import Collecting
 from meterbook.domain.local_days import time_zone
 from meterbook.domain.networks import networks
+from meterbook.domain.region_shapes import RegionMap, RegionShapesError, region_map
 from meterbook.intake.group_commit import GroupCommit
 from meterbook.intake.packet_fields import PacketLimits
 from meterbook.intake.packets import PacketDoor
@@ -43,9 +45,17 @@ from meterbook.jobs.scheduler import Scheduler
 from meterbook.logs import configure_logs
 from meterbook.registry.personal_data import personal_data
 from meterbook.registry.sign_in import AttemptLimits
-from meterbook.settings import Settings, load_settings
+from meterbook.settings import Settings, SettingsError, load_settings
 from meterbook.storage.database import Database
-from meterbook.web import assets, consumption, preferences, profile, sign_in
+from meterbook.web import (
+    assets,
+    consumption,
+    dashboard,
+    dashboard_region,
+    preferences,
+    profile,
+    sign_in,
+)
 from meterbook.web.envelope import in_envelope
 from meterbook.web.problem_page import as_page
 from meterbook.web.templating import template_engine
@@ -62,6 +72,11 @@ ROUTES: list[ControllerRouterHandler] = [
     sign_in.sign_in_page,
     sign_in.sign_in,
     sign_in.sign_out,
+    dashboard.dashboard_page,
+    dashboard_region.region_page,
+    dashboard_region.silent_page,
+    dashboard_region.unclaimed_page,
+    dashboard_region.conflicts_page,
     preferences.set_preferences,
     assets.asset_file,
     *API_ROUTES,
@@ -113,6 +128,7 @@ class _Meterbook:
             data_dir=self.settings.data_dir,
             close_delay_s=self.settings.close_delay_minutes * 60,
             recovery_days_kept=self.settings.recovery_days_kept,
+            silent_intervals=self.settings.silent_intervals,
         )
         with scheduler if self.settings.role in {"all", "jobs"} else nullcontext():
             # What start-up made stays for good: walking it again and again for garbage stopped
@@ -143,6 +159,15 @@ def create_app(settings: Settings | None = None) -> ASGIApplication:
             await litestar(scope, receive, send)
 
     return application
+
+
+def _region_map(file: str) -> RegionMap | None:
+    if not file:
+        return None
+    try:
+        return region_map(Path(file).read_bytes())
+    except (OSError, RegionShapesError) as error:
+        raise SettingsError(f"regions: {file}: {error}") from None
 
 
 def _respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes] | Template:
@@ -180,5 +205,6 @@ def _litestar(running: _Meterbook) -> Litestar:
         trusted_proxies=networks(settings.trusted_proxies),
         probe=running.collecting.collector.probe,
         discover=running.collecting.collector.discover,
+        region_map=_region_map(settings.regions),
     )
     return app

@@ -22,6 +22,8 @@ from meterbook import daybook, ledger
 from meterbook.domain.closed_days import ClosedDay, DayColumns, Merged, fold, merge
 from meterbook.domain.local_days import day_bounds, day_number, local_day, midnight, numbered_day
 from meterbook.domain.readings import HALF_HOUR_S, Quality
+from meterbook.rollups.changes import count_days, hold_regions
+from meterbook.rollups.upkeep import settle_all
 from meterbook.storage.database import Database, is_conflict
 from meterbook.storage.tables import channels, day_closes
 
@@ -87,6 +89,7 @@ def close_day(
         on_chunk(done)
     with database.writing() as connection:
         _record_close(connection, total, now=now)
+    settle_all(database)
     return total
 
 
@@ -173,6 +176,8 @@ def put_into_ledger(
     changed = [result.day for earlier, result in merged if result.day != earlier]
     ledger.write_days(connection, new, closed_at=now)
     ledger.revise_days(connection, changed, revised_at=now, reason=reason)
+    was = [earlier for earlier, result in merged if result.day != earlier]
+    count_days(connection, added=[*new, *changed], removed=was, zone=zone)
     daybook.keep_superseded(
         connection,
         [
@@ -246,6 +251,7 @@ def _close_chunk(
     for tries_left in reversed(range(_TRIES_MAX)):
         try:
             with database.writing(serial=True) as connection:
+                hold_regions(connection)
                 return _close_chunk_once(connection, chunk, day=day, zone=zone, now=now)
         except sa.exc.DBAPIError as error:
             if not tries_left or not is_conflict(error):

@@ -35,6 +35,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     close_delay_minutes: int = 30
     recovery_days_kept: int = 14
     session_idle_minutes: int = 60 * 24 * 14
+    silent_intervals: int = 4
+    regions: str = ""
     token_days: int = 0
     wrong_sign_ins_per_minute: int = 5
     registrations_per_minute: int = 20
@@ -61,6 +63,8 @@ SENTENCES = {
     "close_delay_minutes": "How long after local midnight a day is closed.",
     "recovery_days_kept": "For how many days recovery files are kept.",
     "session_idle_minutes": "After how long without a click a browser is signed out.",
+    "silent_intervals": "Half-hours without a reading after which a meter counts as silent.",
+    "regions": "GeoJSON file that draws the regions; each feature's property name is the region's.",
     "token_days": "For how many days an API token is valid; 0: until the next sign-in.",
     "wrong_sign_ins_per_minute": "Wrong passwords for one account from one address in a minute.",
     "registrations_per_minute": "New accounts from one address in a minute.",

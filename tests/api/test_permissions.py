@@ -36,6 +36,11 @@ DECISIONS: dict[str, frozenset[str]] = {
     "GET /profile": SIGNED_IN,
     "GET /profile/{meter_id:str}": OWNER | STAFF,
     "GET /profile/{meter_id:str}/consumption": OWNER | STAFF,
+    "GET /management-dashboard": STAFF,
+    "GET /management-dashboard/region": STAFF,
+    "GET /management-dashboard/silent": STAFF,
+    "GET /management-dashboard/unclaimed": STAFF,
+    "GET /management-dashboard/conflicts": STAFF,
     "GET /sign-in": EVERYBODY,
     "POST /sign-in": frozenset(),  # a form: without the page's own token nobody
     "POST /sign-out": frozenset(),
@@ -154,6 +159,7 @@ def filled(path: str, *, harmless: bool) -> str:
     path = path.replace("{name:str}", "meterbook.css")
     for kind, thing in (("int", "999" if harmless else there), ("str", there)):
         path = re.sub(rf"{{\w+:{kind}}}", thing, path)
+    path = path.replace("/management-dashboard", "/management-dashboard/", path.count("/") == 1)
     return path.replace("/admin/measurements/1", f"/admin/measurements/{NAMES[harmless]}")
 
 

@@ -41,7 +41,9 @@ from meterbook.registry.polled_channels import (
 from meterbook.storage.database import Database, is_conflict, is_unreachable
 
 RATED_POWER_W = 100_000  # more than any home's fuse; a larger host has a rated power of its own
-POLLS = Counter("meterbook_polls_total", "Polls of hosts by outcome.", ["outcome"])
+RECORDED_POLLS = Counter(
+    "meterbook_recorded_polls_total", "Polls given to the books by outcome.", ["outcome"]
+)
 QUARANTINED = Counter(
     "meterbook_quarantined_samples_total", "Counter samples that do not follow from those before."
 )
@@ -165,7 +167,7 @@ class HostRecorder:
                     raise CannotStoreError(str(error)) from error
                 raise
         for outcome in outcomes:
-            POLLS.labels(outcome.value).inc()
+            RECORDED_POLLS.labels(outcome.value).inc()
         QUARANTINED.inc(quarantined)
         return outcomes
 

@@ -5,6 +5,7 @@ The template engine: what every template can say without being given it.
 numbers and times as that language does.
 """
 
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,19 @@ def environment() -> Environment:
         "moment": formats.moment,
         "meter": dashed,
         "figure_json": figure_json,
+        "next_day": next_day,
     }
     return templates
+
+
+def next_day(instant: str) -> str:
+    """
+    Return the day after the one an ISO 8601 text begins with: the end of a half-open range.
+
+    >>> next_day("2025-02-28T00:00:00Z")
+    '2025-03-01'
+    """
+    return (date.fromisoformat(instant[:10]) + timedelta(days=1)).isoformat()
 
 
 def figure_json(figure: Any) -> Markup:

@@ -15,6 +15,7 @@ PERIOD_WORDS = {
     "current-month": marked("This month"),
     "prev-month": marked("Last month"),
     "current-year": marked("This year"),
+    "last-30-days": marked("30 days"),
 }
 """Period name to what its link says, to be translated."""
 

@@ -6,9 +6,7 @@ BLOCKS = Counter("meterbook_modbus_blocks_total", "Requests for registers that w
 BLOCKS_FAILED = Counter(
     "meterbook_modbus_blocks_failed_total", "Requests for registers that failed, by kind.", ["kind"]
 )
-POLLS = Counter(
-    "meterbook_hosts_read_total", "Readings of hosts: well, partial or silent.", ["outcome"]
-)
+POLLS = Counter("meterbook_polls_total", "Polls of hosts by outcome.", ["outcome"])
 POLL_SECONDS = Histogram(
     "meterbook_poll_seconds",
     "Time of a poll, from the first request to the last answer.",
