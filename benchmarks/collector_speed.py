@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -57,6 +57,16 @@ def _measure() -> dict[str, float]:
 @contextmanager
 def virtual_devices(count: int, *, model: str, options: tuple[str, ...] = ()) -> Iterator[int]:
     """Start devices on as many ports in another process, and give the first port."""
+    with starting_devices(count, model=model, options=options) as (first_port, wait_until_ready):
+        wait_until_ready()
+        yield first_port
+
+
+@contextmanager
+def starting_devices(
+    count: int, *, model: str, options: tuple[str, ...] = ()
+) -> Iterator[tuple[int, Callable[[], None]]]:
+    """Start devices, and give the first port and what waits until they are ready."""
     first_port = servers.free_ports(count)
     command = ["-m", "meterbook", "simulate", "modbus", "--port", str(first_port)]
     process = subprocess.Popen(
@@ -64,14 +74,18 @@ def virtual_devices(count: int, *, model: str, options: tuple[str, ...] = ()) ->
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout
+    told = process.stdout
+    assert told
+
+    def wait_until_ready() -> None:
+        assert told.readline(), "the virtual devices did not start"
+
     try:
-        assert process.stdout.readline(), "the virtual devices did not start"
-        yield first_port
+        yield first_port, wait_until_ready
     finally:
         process.terminate()
         process.wait(timeout=30)
-        process.stdout.close()
+        told.close()
 
 
 if __name__ == "__main__":

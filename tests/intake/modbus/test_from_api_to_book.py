@@ -21,7 +21,7 @@ from meterbook.simulate.modbus.sunspec_device import VirtualSunSpecDevice
 from meterbook.storage.database import Database
 from meterbook.storage.tables import daybook, host_measurements
 from servers import Server, running_server
-from virtual_devices import MODELS, NOON_MS, a_device, expected_amounts
+from virtual_devices import MODELS, NOON_MS, DeviceThread, a_device, expected_amounts
 
 PERIOD_S = 5
 
@@ -91,7 +91,7 @@ def until(is_so: Callable[[], object], *, within_s: float = 3 * PERIOD_S) -> Non
 
 
 def test_a_registered_host_is_in_the_book_to_the_last_digit_and_changes_act(
-    server: Server, book: Database, admin: httpx.Client, devices: Any
+    server: Server, book: Database, admin: httpx.Client, devices: DeviceThread
 ) -> None:
     device = a_device("em24")
     plugged = devices.plug_in(device)
@@ -115,7 +115,7 @@ def test_a_registered_host_is_in_the_book_to_the_last_digit_and_changes_act(
 
 
 def test_a_sunspec_host_is_discovered_and_polled(
-    book: Database, admin: httpx.Client, devices: Any
+    book: Database, admin: httpx.Client, devices: DeviceThread
 ) -> None:
     measured = Measured(SunnyHome(seed=5), now_ms=NOON_MS - 3_600_000, before_wh=7_000_000)
     facts = [sunspec_models()[number] for number in (1, 103, 120, 160)]
@@ -140,7 +140,7 @@ def test_a_sunspec_host_is_discovered_and_polled(
     }
 
 
-def test_what_is_no_sunspec_device_is_told_so(admin: httpx.Client, devices: Any) -> None:
+def test_what_is_no_sunspec_device_is_told_so(admin: httpx.Client, devices: DeviceThread) -> None:
     plugged = devices.plug_in(a_device("sdm120"))
     host_id = add_host(admin, plugged.port, "sunspec")
     answer = admin.post(f"/admin/hosts/{host_id}/discover")

@@ -150,7 +150,7 @@ def test_we_read_pymodbus_devices(framer: FramerType) -> None:
         bus = Bus()
         reading = await HostReader(a_host(port, "sdm120", address=address), bus).read(patient=True)
         bus.close()
-        await server.shutdown()
+        await server.shutdown()  # type: ignore[no-untyped-call]
         serving.cancel()
         assert not reading.failed
         assert all(words[at] == word for (_, at), word in reading.words.items())
