@@ -6,6 +6,7 @@ is not there, a tenth is slow, a twenty-fifth has each other fault. Minutes: CRO
 """
 
 import os
+import socket
 import sys
 import tempfile
 import time
@@ -163,11 +164,22 @@ def report(crowd: Crowd) -> None:
 @contextmanager
 def _devices(trouble: str, count: int) -> Iterator[Started]:
     if trouble == DEAD:
-        yield servers.free_ports(count), lambda: None
+        with nobody_at(count) as first_port:
+            yield first_port, lambda: None
         return
     options = () if trouble == HEALTHY else ("--fault", str(trouble))
     with starting_devices(count, model=MODEL, options=options) as started:
         yield started
+
+
+@contextmanager
+def nobody_at(count: int) -> Iterator[int]:
+    """Give the first of as many ports that nothing listens on, and that nobody else can get."""
+    first_port = servers.free_ports(count)
+    with ExitStack() as stack:
+        for port in range(first_port, first_port + count):
+            stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+        yield first_port
 
 
 def _register(

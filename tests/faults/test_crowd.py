@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.collector_crowd import DEAD, HEALTHY, MODEL, REPORTED, Started, run_crowd
+from benchmarks.collector_crowd import DEAD, HEALTHY, MODEL, REPORTED, Started, nobody_at, run_crowd
 
 from meterbook.intake.modbus.sunspec import sunspec_models
 from meterbook.simulate.modbus.crowd import Makes, serve_crowd
@@ -20,11 +20,14 @@ def test_the_bad_hosts_of_a_crowd_cost_the_good_ones_nothing(tmp_path: Path) -> 
 
     @contextmanager
     def plug_in(trouble: str, count: int) -> Iterator[Started]:
+        if trouble == DEAD:
+            with nobody_at(count) as port:
+                yield port, lambda: None
+            return
         port = free_ports(count)
-        if trouble != DEAD:
-            faults = {} if trouble == HEALTHY else faults_of([trouble])
-            crowd = serve_crowd(MAKES, model=MODEL, first_port=port, count=count, faults=faults)
-            devices.keep(devices.do(crowd))
+        faults = {} if trouble == HEALTHY else faults_of([trouble])
+        crowd = serve_crowd(MAKES, model=MODEL, first_port=port, count=count, faults=faults)
+        devices.keep(devices.do(crowd))
         yield port, lambda: None
 
     crowd = run_crowd(tmp_path, hosts=60, seconds=10, period_s=5, plug_in=plug_in)
