@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test check bench format lock reference
+.PHONY: setup demo test check bench format lock reference messages screenshots
 
 setup: $(READY)
 
@@ -34,6 +34,14 @@ bench: setup
 # Writes docs/reference from the code.
 reference: setup
 	$(BIN)/python tests/reference.py
+
+# Brings the catalogues of every language up to date with what the pages say.
+messages: setup
+	$(BIN)/python tests/messages.py
+
+# Every page of the demo, narrow and wide, light and dark, into screenshots/.
+screenshots: setup
+	$(BIN)/python tests/browser/screenshots.py
 
 format: setup
 	$(BIN)/ruff format .

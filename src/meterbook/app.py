@@ -5,23 +5,17 @@ Packets do not pay for the framework: `/meter`, `/readings` and the doors of oth
 are looked at before Litestar.
 """
 
-import asyncio
 import gc
-import os
-import secrets
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, nullcontext
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
 from litestar import Litestar, Request, Response
 from litestar.config.csrf import CSRFConfig
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
-from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.response import Template
 from litestar.static_files import create_static_files_router
 from litestar.template import TemplateConfig
@@ -38,8 +32,10 @@ from meterbook.api.openapi import (
     SchemaDocument,
 )
 from meterbook.api.routes import API_ROUTES, TOKEN_SCHEME
+from meterbook.collecting import Collecting
 from meterbook.domain.local_days import time_zone
 from meterbook.domain.networks import networks
+from meterbook.domain.region_shapes import RegionMap, RegionShapesError, region_map
 from meterbook.inputs.deliveries import Delivery, Outcome
 from meterbook.intake.group_commit import GroupCommit
 from meterbook.intake.packet_fields import PacketLimits
@@ -47,24 +43,29 @@ from meterbook.intake.packets import PacketDoor
 from meterbook.intake.readings import ReadingsDoor
 from meterbook.intake.recorder import Answer, Arrival, PacketRecorder
 from meterbook.intake.senders import Senders
-from meterbook.intake.wire.known_devices import KnownDevices
-from meterbook.intake.wire.mqtt import LEASE_S, SCHEME, MqttIntake, MqttPlan
-from meterbook.intake.wire.mqtt_start import mqtt_plan
 from meterbook.intake.wire.places import WireDoors
 from meterbook.intake.wire.pool_recorder import PoolRecorder
-from meterbook.jobs.leases import end_lease, take_lease
-from meterbook.jobs.publish_figures import Publisher
 from meterbook.jobs.scheduler import Scheduler
+from meterbook.listening import Listening
 from meterbook.logs import configure_logs
 from meterbook.registry.personal_data import personal_data
 from meterbook.registry.sign_in import AttemptLimits
-from meterbook.settings import Settings, load_settings
+from meterbook.settings import Settings, SettingsError, load_settings
 from meterbook.storage.database import Database
-from meterbook.web import consumption, profile, sign_in
+from meterbook.web import (
+    assets,
+    consumption,
+    dashboard,
+    dashboard_region,
+    preferences,
+    profile,
+    sign_in,
+)
+from meterbook.web.envelope import in_envelope
 from meterbook.web.problem_page import as_page
+from meterbook.web.templating import template_engine
 
 ASGIApplication = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
-_WEB = Path(__file__).parent / "web"
 ROUTES: list[ControllerRouterHandler] = [
     health.live,
     health.ready,
@@ -76,6 +77,13 @@ ROUTES: list[ControllerRouterHandler] = [
     sign_in.sign_in_page,
     sign_in.sign_in,
     sign_in.sign_out,
+    dashboard.dashboard_page,
+    dashboard_region.region_page,
+    dashboard_region.silent_page,
+    dashboard_region.unclaimed_page,
+    dashboard_region.conflicts_page,
+    preferences.set_preferences,
+    assets.asset_file,
     *API_ROUTES,
 ]
 DEPENDENCIES = {
@@ -96,9 +104,7 @@ class _Meterbook:
 
     def __init__(self, settings: Settings) -> None:
         configure_logs(settings.log_level)
-        self.zone = zone = time_zone(settings.timezone)
-        self.mqtt = mqtt_of(settings) if settings.mqtt_url else None
-        self.holder = f"{os.getpid()}-{secrets.token_hex(8)}"
+        zone = time_zone(settings.timezone)
         self.settings = settings
         self.database = Database(settings.database_url)
         self.personal = personal_data(data_dir=settings.data_dir, secret_key=settings.secret_key)
@@ -106,8 +112,9 @@ class _Meterbook:
         self.commits: GroupCommit[Arrival, Answer] = GroupCommit(
             self.recorder.record, queue_max=settings.queue_readings_max
         )
+        self.collecting = Collecting(self.database, period_s=settings.poll_seconds)
         senders = Senders(networks(settings.trusted_networks))
-        self.limits = limits = PacketLimits(Decimal(str(settings.reading_kwh_max)))
+        limits = PacketLimits(Decimal(str(settings.reading_kwh_max)))
         self.doors: dict[str, ASGIApplication] = {
             "/meter": PacketDoor(self.commits, senders=senders, limits=limits),
             "/readings": ReadingsDoor(
@@ -129,6 +136,15 @@ class _Meterbook:
             personal=self.personal,
             zone=zone,
         )
+        self.listening = Listening(
+            self.database,
+            mqtt=settings.mqtt,
+            publish_every_s=settings.mqtt_publish_seconds,
+            deliveries=self.deliveries,
+            packets=self.commits,
+            limits=limits,
+            default_zone=zone,
+        )
 
     @asynccontextmanager
     async def running(self, _app: Litestar) -> AsyncIterator[None]:
@@ -139,53 +155,22 @@ class _Meterbook:
             close_delay_s=self.settings.close_delay_minutes * 60,
             recovery_days_kept=self.settings.recovery_days_kept,
             input_days_kept=self.settings.input_days_kept,
+            silent_intervals=self.settings.silent_intervals,
         )
-        with scheduler if self.settings.role != "web" else nullcontext():
-            broker = self._listening_to_broker() if self.settings.role != "web" else None
+        with scheduler if self.settings.role in {"all", "jobs"} else nullcontext():
             # What start-up made stays for good: walking it again and again for garbage stopped
             # every request for 30 ms now and then.
             gc.collect()
             gc.freeze()
-            yield
-            if broker is not None:
-                broker.cancel()
-                await asyncio.wait([broker])
-                self._end_lease()
+            is_collector = self.settings.role in {"all", "collect"}
+            async with (
+                self.collecting.running(is_on=is_collector),
+                self.listening.running(is_on=is_collector),
+            ):
+                yield
             await self.commits.close()
             await self.deliveries.close()
         self.database.close()
-
-    def _listening_to_broker(self) -> asyncio.Task[None] | None:
-        if self.mqtt is None:
-            return None
-        plan, meter_ids = self.mqtt
-        publisher = Publisher(
-            self.database,
-            meter_ids=meter_ids,
-            prefix=plan.prefix,
-            discovery_prefix=plan.discovery_prefix,
-            every_s=max(1, self.settings.mqtt_publish_seconds),
-        )
-        listening = MqttIntake(
-            plan,
-            deliveries=self.deliveries,
-            packets=self.commits,
-            limits=self.limits,
-            known=KnownDevices(self.database, scheme=SCHEME, default_zone=self.zone),
-            may_run=self._take_lease,
-            publish=publisher.run,
-        )
-        return asyncio.create_task(listening.run())
-
-    def _take_lease(self) -> bool:
-        with self.database.writing() as connection:
-            return take_lease(
-                connection, job=SCHEME, holder=self.holder, now=int(time.time()), valid_s=LEASE_S
-            )
-
-    def _end_lease(self) -> None:
-        with suppress(sa.exc.SQLAlchemyError), self.database.writing() as connection:
-            end_lease(connection, job=SCHEME, holder=self.holder)
 
 
 def create_app(settings: Settings | None = None) -> ASGIApplication:
@@ -196,7 +181,7 @@ def create_app(settings: Settings | None = None) -> ASGIApplication:
     :raises DatabaseUrlError: if the database URL is.
     """
     running = _Meterbook(settings or load_settings())
-    litestar = _litestar(running)
+    litestar = in_envelope(_litestar(running))  # type: ignore[arg-type]
 
     async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
         path = scope["path"] if scope["type"] == "http" else ""
@@ -204,26 +189,18 @@ def create_app(settings: Settings | None = None) -> ASGIApplication:
         if door is not None:
             await door(scope, receive, send)
         else:
-            await litestar(scope, receive, send)  # type: ignore[arg-type]
+            await litestar(scope, receive, send)
 
     return application
 
 
-def mqtt_of(settings: Settings) -> tuple[MqttPlan, list[int]]:
-    """
-    Return what to listen to at the broker, and which meters to publish there.
-
-    :raises MqttSettingError: naming the setting that cannot be.
-    """
-    return mqtt_plan(
-        url=settings.mqtt_url,
-        client_id=settings.mqtt_client_id,
-        ca_file=settings.mqtt_ca_file,
-        topics=settings.mqtt_topics,
-        prefix=settings.mqtt_prefix,
-        discovery_prefix=settings.mqtt_discovery_prefix,
-        publish_meters=settings.mqtt_publish_meters,
-    )
+def _region_map(file: str) -> RegionMap | None:
+    if not file:
+        return None
+    try:
+        return region_map(Path(file).read_bytes())
+    except (OSError, RegionShapesError) as error:
+        raise SettingsError(f"regions: {file}: {error}") from None
 
 
 def _respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes] | Template:
@@ -235,7 +212,6 @@ def _litestar(running: _Meterbook) -> Litestar:
     app = Litestar(
         route_handlers=[
             *ROUTES,
-            create_static_files_router("/static", [_WEB / "static"], name="static"),
             create_static_files_router(SWAGGER_UI_PATH, [SWAGGER_UI_FOLDER], name="swagger-ui"),
         ],
         dependencies=DEPENDENCIES,
@@ -243,7 +219,7 @@ def _litestar(running: _Meterbook) -> Litestar:
         csrf_config=CSRFConfig(
             secret=running.personal.derived_secret("csrf"), cookie_httponly=True
         ),
-        template_config=TemplateConfig(directory=_WEB / "templates", engine=JinjaTemplateEngine),
+        template_config=TemplateConfig(instance=template_engine()),
         openapi_config=OPENAPI,
         lifespan=[running.running],
         logging_config=None,
@@ -260,5 +236,8 @@ def _litestar(running: _Meterbook) -> Litestar:
             registrations=settings.registrations_per_minute,
         ),
         trusted_proxies=networks(settings.trusted_proxies),
+        probe=running.collecting.collector.probe,
+        discover=running.collecting.collector.discover,
+        region_map=_region_map(settings.regions),
     )
     return app

@@ -31,11 +31,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     reading_kwh_max: float = 1000.0
     queue_readings_max: int = 20_000
     upload_bytes_max: int = 268_435_456
+    poll_seconds: int = 60
     close_delay_minutes: int = 30
     recovery_days_kept: int = 14
     devices_max: int = 10_000
     input_days_kept: int = 400
     session_idle_minutes: int = 60 * 24 * 14
+    silent_intervals: int = 4
+    regions: str = ""
     token_days: int = 0
     wrong_sign_ins_per_minute: int = 5
     registrations_per_minute: int = 20
@@ -56,6 +59,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     role: str = "all"
 
     @property
+    def mqtt(self) -> dict[str, str]:
+        """What says where the broker is and what to do there, under names without `mqtt_`."""
+        names = ("url", "client_id", "ca_file", "topics", "prefix", "discovery_prefix")
+        return {name: getattr(self, f"mqtt_{name}") for name in (*names, "publish_meters")}
+
+    @property
     def database_url(self) -> str:
         """The database to use: the one set, or a file in the data directory."""
         return self.database or f"sqlite:///{self.data_dir.absolute() / 'meterbook.sqlite'}"
@@ -69,11 +78,14 @@ SENTENCES = {
     "reading_kwh_max": "Largest plausible energy of one half hour, kWh.",
     "queue_readings_max": "Readings that may wait to be stored before senders are told to wait.",
     "upload_bytes_max": "Largest body of POST /readings, after decompression.",
+    "poll_seconds": "How often Modbus hosts are read that have no period of their own, 5 to 3600.",
     "close_delay_minutes": "How long after local midnight a day is closed.",
     "recovery_days_kept": "For how many days recovery files are kept.",
     "devices_max": "Devices that may send with the keys of one account, or without a key.",
     "input_days_kept": "For how many days what devices sent is kept as they sent it.",
     "session_idle_minutes": "After how long without a click a browser is signed out.",
+    "silent_intervals": "Half-hours without a reading after which a meter counts as silent.",
+    "regions": "GeoJSON file that draws the regions; each feature's property name is the region's.",
     "token_days": "For how many days an API token is valid; 0: until the next sign-in.",
     "wrong_sign_ins_per_minute": "Wrong passwords for one account from one address in a minute.",
     "registrations_per_minute": "New accounts from one address in a minute.",
@@ -88,7 +100,7 @@ SENTENCES = {
     "mqtt_publish_meters": "Meter IDs whose figures are published, comma-separated.",
     "mqtt_publish_seconds": "How often figures that have changed are published.",
     "log_level": "debug, info, warning or error.",
-    "role": "all, web (no jobs) or jobs (no doors for readings); `serve --role` sets it.",
+    "role": "all, web (only answers), collect (polls hosts) or jobs; `serve --role` sets it.",
 }
 SECRETS = frozenset({"secret_key"})
 

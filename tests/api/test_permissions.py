@@ -36,9 +36,16 @@ DECISIONS: dict[str, frozenset[str]] = {
     "GET /profile": SIGNED_IN,
     "GET /profile/{meter_id:str}": OWNER | STAFF,
     "GET /profile/{meter_id:str}/consumption": OWNER | STAFF,
+    "GET /management-dashboard": STAFF,
+    "GET /management-dashboard/region": STAFF,
+    "GET /management-dashboard/silent": STAFF,
+    "GET /management-dashboard/unclaimed": STAFF,
+    "GET /management-dashboard/conflicts": STAFF,
     "GET /sign-in": EVERYBODY,
     "POST /sign-in": frozenset(),  # a form: without the page's own token nobody
     "POST /sign-out": frozenset(),
+    "POST /preferences": frozenset(),
+    "GET /assets/{fingerprint:str}/{name:str}": EVERYBODY,
     "POST /auth/register": EVERYBODY,
     "POST /auth/login": EVERYBODY,
     "POST /auth/logout": SIGNED_IN,
@@ -73,6 +80,8 @@ DECISIONS: dict[str, frozenset[str]] = {
             "locations/{location_id:int}": "GET PATCH DELETE",
             "hosts": "GET POST",
             "hosts/{host_id:int}": "GET PATCH DELETE",
+            "hosts/{host_id:int}/probe": "POST",
+            "hosts/{host_id:int}/discover": "POST",
             "meters": "GET POST",
             "meters/{meter_id:int}": "GET PATCH DELETE",
             "measurements": "GET POST",
@@ -90,6 +99,7 @@ DECISIONS: dict[str, frozenset[str]] = {
         for method in methods.split()
     },
 }
+FORMS = {route.split()[1] for route, who in DECISIONS.items() if not who}
 METER = 424242
 
 
@@ -147,7 +157,7 @@ def test_the_door_opens_to_whom_it_should(
         assert answer.status_code not in {401, 403}, answer.text
         assert answer.status_code != 404 or method == "DELETE" or path.endswith("/key")
         return
-    tokenless = caller in {"nobody", "meter key", "dead token"} and "sign-" not in path
+    tokenless = caller in {"nobody", "meter key", "dead token"} and path not in FORMS
     assert answer.status_code in ({401} if tokenless else {403, 404}), answer.text
     assert answer.headers["content-type"] == "application/problem+json"
 
@@ -155,8 +165,10 @@ def test_the_door_opens_to_whom_it_should(
 def filled(path: str, *, harmless: bool) -> str:
     """Return the path of a thing that is there; harmless: of one that is not."""
     there = str(METER) if "profile" in path or "packet-meters" in path else "1"
+    path = path.replace("{name:str}", "meterbook.css")
     for kind, thing in (("int", "999" if harmless else there), ("str", there)):
         path = re.sub(rf"{{\w+:{kind}}}", thing, path)
+    path = path.replace("/management-dashboard", "/management-dashboard/", path.count("/") == 1)
     return path.replace("/admin/measurements/1", f"/admin/measurements/{NAMES[harmless]}")
 
 

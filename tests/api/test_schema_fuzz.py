@@ -33,9 +33,10 @@ OF_ANYBODY = {
     "POST /auth/login": (200, 401, 429),
 }
 OF_AN_ADMIN = {
-    r"GET [a-z/-]+": (200,),
+    r"GET (?!/management-dashboard)[a-z/-]+": (200,),
     r"GET .*\{\w+\}(/measurements)?": (200, 404),
     "GET /profile/.*/consumption": (200, 400, 404),  # an unknown period
+    "GET /management-dashboard/region": (200, 400),  # likewise
     r"PATCH .*": (200, 400, 403, 404, 409),
     r"DELETE .*": (204, 400, 404, 409),
     r"POST /user/locations": (201, 400, 403),  # of another user
@@ -43,7 +44,8 @@ OF_AN_ADMIN = {
     r"POST /user/device-keys": (201, 409),  # as many as there may be
     r"POST /user/devices/.*": (201, 400, 404, 409),  # claimed as something else
     r"POST /admin/[a-z-]+": (201, 400),  # taken, or of something that is not there
-    r"POST /admin/.*\{.*": (201, 404),
+    r"POST /admin/[a-gi-z].*\{.*": (201, 404),
+    r"POST /admin/hosts/.*": (200, 404, 409),  # no device there, or none of SunSpec's
     # A token is no meter's key; after sixty wrong ones in a minute the doors ask to wait.
     "POST /meter": (400, 401, 429),
     "POST /readings": (200, 400, 401, 429),

@@ -71,14 +71,15 @@ def test_a_household_signs_in_reads_its_consumption_and_signs_out(
 
     page.goto("/profile/999-999-999/consumption?from=2025-02-09&to=2025-02-10")
     assert "5.781 kWh" in page.inner_text("main")
-    assert page.locator("tr.missing").count() == 1
+    assert page.locator("tr.is-missing").count() == 1
     _must_fit(page, width)
-    for tab in range(page.locator("nav.tabs a").count()):
+    for tab in range(page.locator(".tabs a").count()):
         with page.expect_navigation():
-            page.locator("nav.tabs a").nth(tab).click()
-        assert page.locator("nav.tabs a[aria-current=page]").count() == 1
+            page.locator(".tabs a").nth(tab).click()
+        assert page.locator(".tabs a[aria-current=page]").count() == 1
         _must_fit(page, width)
 
+    page.click("details.menu summary")
     with page.expect_navigation():
         page.click("text=Sign out")
     page.goto("/profile/999-999-999")

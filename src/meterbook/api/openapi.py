@@ -106,7 +106,7 @@ connect-src 'self'; base-uri 'none'; form-action 'none'">
 <link rel="icon" href="{SWAGGER_UI_PATH}/favicon-32x32.png">
 <link rel="stylesheet" href="{SWAGGER_UI_PATH}/swagger-ui.css">
 <script src="{SWAGGER_UI_PATH}/swagger-ui-bundle.js" defer></script>
-<script src="/static/schema-docs.js" defer></script>
+<script src="/assets/latest/schema-docs.js" defer></script>
 </head>
 <body><main id="docs" data-schema="{SCHEMA_PATH}"></main></body>
 </html>

@@ -114,6 +114,8 @@ ADMINS = _routes_for(
         hosts.host,
         hosts.change_host,
         hosts.remove_host,
+        hosts.probe_host,
+        hosts.discover_host,
         meter_models.all_meters,
         meter_models.add_meter,
         meter_models.meter,

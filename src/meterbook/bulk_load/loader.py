@@ -27,6 +27,8 @@ from meterbook.domain.closed_days import ClosedDay, fold, merge
 from meterbook.domain.local_days import day_bounds, day_number, local_day, midnight, numbered_day
 from meterbook.domain.reading_columns import IntColumn, ReadingColumns, distinct, settled
 from meterbook.domain.readings import Quality, Reading
+from meterbook.rollups.changes import hold_regions
+from meterbook.rollups.upkeep import settle_all
 from meterbook.storage.database import Database, is_conflict
 from meterbook.storage.dialects import batch
 
@@ -115,12 +117,16 @@ def in_one_transaction(database: Database, work: Callable[[sa.Connection], Resul
     for tries_left in reversed(range(_TRIES_MAX)):
         try:
             with database.writing(serial=True) as connection:
-                return work(connection)
+                hold_regions(connection)
+                result = work(connection)
         except (sa.exc.DBAPIError, daybook.ConcurrentChangeError) as error:
             conflict = isinstance(error, daybook.ConcurrentChangeError) or is_conflict(error)
             if not tries_left or not conflict:
                 raise
             time.sleep(0.01)
+        else:
+            settle_all(database)
+            return result
     raise AssertionError
 
 

@@ -17,7 +17,7 @@ from meterbook.cli.serve import require_free_port, run_server
 from meterbook.domain.meter_ids import dashed
 from meterbook.settings import Settings
 from meterbook.simulate.demo_book import ACCOUNTS, demo_state, fill
-from meterbook.simulate.demo_homes import HOUSEHOLD_METERS, METERS, ZONE
+from meterbook.simulate.demo_homes import DEMO_REGIONS, HOUSEHOLD_METERS, METERS, ZONE
 from meterbook.simulate.demo_live import post_live
 
 HOST = "127.0.0.1"  # the demo's passwords are known to everybody
@@ -52,7 +52,7 @@ def demo(port: int, data_dir: Path, days: int) -> None:
     now = int(time.time())
     demo_state(data_dir, now=now)
     # Only what the demo says: a database set for real use must never be filled with it.
-    settings = Settings(data_dir=data_dir, timezone=ZONE.key)
+    settings = Settings(data_dir=data_dir, timezone=ZONE.key, regions=str(DEMO_REGIONS))
     console = Console(stderr=True)
     with (
         opened_database(settings) as database,

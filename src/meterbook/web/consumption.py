@@ -21,8 +21,8 @@ from meterbook.domain.periods import (
     named_period,
 )
 from meterbook.queries.consumption import Consumption, consumption
-from meterbook.web.pages import sign_in_first, wants_page
-from meterbook.web.wording import PERIOD_WORDS, point_words, range_words
+from meterbook.web.pages import rendered, sign_in_first, wants_page
+from meterbook.web.wording import PERIOD_WORDS, period_words, point_words, range_words
 
 DEFAULT_PERIOD = "current-day"
 
@@ -70,12 +70,12 @@ def consumption_page(
         return Response(answer)
     page = ConsumptionPage(
         dashed(place.meter_id),
-        PERIOD_WORDS,
+        {name: period_words(name) for name in PERIOD_WORDS},
         range_words(answer.starts_at, answer.ends_at),
         point_words([p.starts_at for p in answer.points], resolution=answer.resolution),
         answer,
     )
-    return Template("consumption.html", context={"page": page})
+    return rendered(request, caller, "consumption.html", page=page)
 
 
 def _period(

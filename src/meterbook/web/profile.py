@@ -14,8 +14,7 @@ from meterbook.domain.meter_ids import MeterIdError, dashed, meter_id
 from meterbook.domain.periods import named_period
 from meterbook.queries.consumption import consumption
 from meterbook.queries.meter_places import meters_of_account
-from meterbook.web.pages import sign_in_first, wants_page
-from meterbook.web.wording import PERIOD_WORDS
+from meterbook.web.pages import rendered, sign_in_first, wants_page
 
 OVERVIEW_PERIODS = ("current-day", "current-week", "current-month")
 
@@ -40,11 +39,13 @@ class MeterOverview(msgspec.Struct, frozen=True):
 
 
 @get("/", sync_to_thread=True, include_in_schema=False)
-def landing_page(caller: NamedDependency[Caller]) -> Template | Redirect:
+def landing_page(
+    request: Request[Any, Any, Any], caller: NamedDependency[Caller]
+) -> Template | Redirect:
     """Show the way in; who is signed in goes straight to their meters."""
     if caller.account is not None:
         return Redirect("/profile", status_code=303)
-    return Template("landing.html")
+    return rendered(request, caller, "landing.html")
 
 
 @get("/profile", sync_to_thread=True, include_in_schema=False)
@@ -67,8 +68,8 @@ def profile_page(
         mine = meters_of_account(connection, account_id=account.id)
     if not wants_page(request):
         return Response({"meters": mine})
-    context = {"account": account, "meters": [dashed(m) for m in mine], "wrong": wrong}
-    return Template("profile.html", context=context, status_code=400 if wrong else 200)
+    page = {"account": account, "meters": [dashed(m) for m in mine], "wrong": wrong}
+    return rendered(request, caller, "profile.html", page=page, status_code=400 if wrong else 200)
 
 
 @get("/profile/{meter_id:str}", sync_to_thread=True, summary="One meter at a glance")
@@ -97,4 +98,4 @@ def meter_page(
     )
     if not page_wanted:
         return Response(overview)
-    return Template("meter.html", context={"page": overview, "words": PERIOD_WORDS})
+    return rendered(request, caller, "meter.html", page=overview)

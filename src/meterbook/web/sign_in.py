@@ -14,7 +14,7 @@ from meterbook.access import SESSION_COOKIE, Caller, book_of, client_address
 from meterbook.registry.sign_in import WrongCredentialsError
 from meterbook.registry.sign_in import sign_in as start_session
 from meterbook.registry.tokens import end_token
-from meterbook.web.pages import SIGN_IN_PATH, safe_target
+from meterbook.web.pages import SIGN_IN_PATH, rendered, safe_target
 
 SESSION_S_MAX = 60 * 60 * 24 * 90  # a session ends after this long, however much it is used
 
@@ -27,10 +27,23 @@ class SignInForm(msgspec.Struct, frozen=True):
     next: str = ""
 
 
+class SignInPage(msgspec.Struct, frozen=True):
+    """What the page shows."""
+
+    target: str
+    """Where to go afterwards."""
+    username: str = ""
+    is_refused: bool = False
+    """Whether the last try failed."""
+
+
 @get(SIGN_IN_PATH, sync_to_thread=False, include_in_schema=False)
-def sign_in_page(next: FromQuery[str] = "") -> Template:  # noqa: A002 the query's name
+def sign_in_page(
+    request: Request[Any, Any, Any],
+    next: FromQuery[str] = "",  # noqa: A002 the query's name
+) -> Template:
     """Show the form."""
-    return Template("sign_in.html", context={"target": safe_target(next), "refused": False})
+    return rendered(request, Caller(None), "sign_in.html", page=SignInPage(safe_target(next)))
 
 
 @post(SIGN_IN_PATH, sync_to_thread=True, include_in_schema=False)
@@ -54,8 +67,8 @@ def sign_in(
             now=now,
         )
     except WrongCredentialsError:
-        context = {"target": target, "refused": True}
-        return Template("sign_in.html", context=context, status_code=401)
+        page = SignInPage(target, data.username, is_refused=True)
+        return rendered(request, Caller(None), "sign_in.html", page=page, status_code=401)
     cookie = Cookie(
         key=SESSION_COOKIE,
         value=secret,

@@ -4,18 +4,25 @@ from collections.abc import Sequence
 from datetime import datetime, time, timedelta
 
 from meterbook.domain.periods import Resolution
+from meterbook.web.languages import gettext, marked
 
 PERIOD_WORDS = {
-    "prev-hr": "Last hour",
-    "current-day": "Today",
-    "prev-day": "Yesterday",
-    "current-week": "This week",
-    "prev-week": "Last week",
-    "current-month": "This month",
-    "prev-month": "Last month",
-    "current-year": "This year",
+    "prev-hr": marked("Last hour"),
+    "current-day": marked("Today"),
+    "prev-day": marked("Yesterday"),
+    "current-week": marked("This week"),
+    "prev-week": marked("Last week"),
+    "current-month": marked("This month"),
+    "prev-month": marked("Last month"),
+    "current-year": marked("This year"),
+    "last-30-days": marked("30 days"),
 }
-"""Period name to what its link says."""
+"""Period name to what its link says, to be translated."""
+
+
+def period_words(name: str) -> str:
+    """Return what the period is called, in the reader's language."""
+    return gettext(PERIOD_WORDS[name])
 
 
 def range_words(starts_at: str, ends_at: str) -> str:

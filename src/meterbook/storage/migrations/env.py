@@ -2,11 +2,11 @@
 
 from alembic import context
 
-from meterbook.storage.tables import metadata
+from meterbook.storage.rollup_tables import region_days
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=metadata,
+    target_metadata=region_days.metadata,
     render_as_batch=True,
 )
 with context.begin_transaction():

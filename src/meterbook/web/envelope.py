@@ -1,0 +1,80 @@
+"""
+Around every answer: the language it is given in, and the headers that keep a page safe.
+
+The policy lets a page run scripts and styles of this server only, nothing inline, talk to this
+server only, and be framed by nobody.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+
+from meterbook.web.languages import LANGUAGE_COOKIE, best_language, speak
+
+ASGIApplication = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
+_POLICY = (
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self' data:",
+    "connect-src 'self'",
+    "font-src 'self'",
+    "manifest-src 'self'",
+    "form-action 'self'",
+    "base-uri 'none'",
+    "frame-ancestors 'none'",
+)
+_HEADERS = {
+    b"content-security-policy": "; ".join(_POLICY).encode(),
+    b"x-content-type-options": b"nosniff",
+    b"x-frame-options": b"DENY",
+    b"referrer-policy": b"same-origin",
+    b"permissions-policy": b"camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    b"cross-origin-opener-policy": b"same-origin",
+}
+
+
+def in_envelope(application: ASGIApplication) -> ASGIApplication:
+    """Return the application with the language set for, and safe headers on, each answer."""
+
+    async def enveloped(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await application(scope, receive, send)
+            return
+        _speak_to(scope["headers"])
+
+        async def send_safely(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message = message | {"headers": _completed(message.get("headers", ()))}
+            await send(message)
+
+        await application(scope, receive, send_safely)
+
+    return enveloped
+
+
+def _speak_to(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    chosen = accepted = ""
+    for name, text in headers:
+        if name == b"accept-language":
+            accepted = text.decode("latin-1")
+        elif name == b"cookie" and LANGUAGE_COOKIE.encode() in text:
+            chosen = _cookie(text.decode("latin-1"))
+    speak(best_language(chosen=chosen, accepted=accepted))
+
+
+def _cookie(header: str) -> str:
+    try:
+        morsel = SimpleCookie(header).get(LANGUAGE_COOKIE)
+    except CookieError:
+        return ""
+    return morsel.value if morsel else ""
+
+
+def _completed(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    given = list(headers)
+    names = {name.lower() for name, _ in given}
+    added = [pair for pair in _HEADERS.items() if pair[0] not in names]
+    if b"cache-control" not in names:
+        added.append((b"cache-control", b"no-store"))
+    return [*given, *added]

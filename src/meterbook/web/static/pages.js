@@ -1,0 +1,30 @@
+// Small comforts; every page works without them.
+
+// A menu closes when one clicks elsewhere or presses Escape.
+for (const menu of document.querySelectorAll("details.menu")) {
+  document.addEventListener("click", (event) => {
+    if (!menu.contains(event.target)) menu.open = false;
+  });
+  menu.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !menu.open) return;
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  });
+}
+
+// A choice that need not be confirmed is sent as soon as it is made.
+for (const form of document.querySelectorAll("form[data-send-on-change]")) {
+  form.addEventListener("change", () => form.requestSubmit());
+  form.querySelector("[type=submit]").hidden = true;
+}
+
+// A form is sent once, however often its button is pressed.
+for (const form of document.querySelectorAll("form[method=post]")) {
+  form.addEventListener("submit", (event) => {
+    if (form.dataset.sent) event.preventDefault();
+    form.dataset.sent = "yes";
+  });
+}
+
+// What went wrong is read first: the first wrong field, or the notice.
+document.querySelector("[aria-invalid=true]")?.focus();

@@ -1,0 +1,72 @@
+"""
+The template engine: what every template can say without being given it.
+
+`_()` and `{% trans %}` speak the language of the request; `kwh`, `moment` and the others write
+numbers and times as that language does.
+"""
+
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from litestar.plugins.jinja import JinjaTemplateEngine
+from markupsafe import Markup
+
+from meterbook.domain.meter_ids import dashed
+from meterbook.web import formats
+from meterbook.web.assets import asset
+from meterbook.web.languages import gettext, ngettext, pgettext
+from meterbook.web.wording import period_words
+
+FOLDER = Path(__file__).parent / "templates"
+
+
+def template_engine() -> JinjaTemplateEngine:
+    """Return the engine of the pages."""
+    return JinjaTemplateEngine.from_environment(environment())
+
+
+def environment() -> Environment:
+    """Return the templates with their filters and words."""
+    templates = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+        extensions=["jinja2.ext.i18n"],
+    )
+    templates.install_gettext_callables(  # type: ignore[attr-defined]  # the i18n extension adds it
+        gettext, ngettext, newstyle=True, pgettext=pgettext
+    )
+    templates.globals |= {"asset": asset, "period_words": period_words}
+    templates.filters |= {
+        "kwh": formats.kwh,
+        "number": formats.number,
+        "percent": formats.percent,
+        "day": formats.day,
+        "moment": formats.moment,
+        "meter": dashed,
+        "figure_json": figure_json,
+        "next_day": next_day,
+    }
+    return templates
+
+
+def next_day(instant: str) -> str:
+    """
+    Return the day after the one an ISO 8601 text begins with: the end of a half-open range.
+
+    >>> next_day("2025-02-28T00:00:00Z")
+    '2025-03-01'
+    """
+    return (date.fromisoformat(instant[:10]) + timedelta(days=1)).isoformat()
+
+
+def figure_json(figure: Any) -> Markup:
+    """Return the figure as JSON that may stand inside a script element."""
+    # Nothing in it can end the element: JSON needs no "<" outside strings.
+    return Markup(msgspec.json.encode(figure).decode().replace("<", "\\u003c"))  # noqa: S704
