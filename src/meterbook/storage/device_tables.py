@@ -51,10 +51,12 @@ device_inputs = sa.Table(
     sa.Column("mapping", sa.Text),  # what it is; null: nobody has claimed it
     sa.Column("factor", sa.Text),  # Wh or the channel's unit in one of its own: 1000, 1/60
     sa.Column("resets_to_zero", sa.Boolean, nullable=False),
+    sa.Column("rated_power_w", sa.BigInteger),  # of a counter; null: what is usual
     sa.Column("length_s", sa.Integer),  # of an interval input's intervals
     sa.Column("channel_id", sa.ForeignKey("channels.id"), index=True),
     sa.Column("claimed_at", sa.BigInteger),
     sa.Column("record_from_ms", sa.BigInteger),  # samples from here on are not in the books yet
+    sa.Column("progress", sa.Text),  # JSON: domain.input_counters.CounterProgress
     sa.UniqueConstraint("device_id", "name"),
     sa.Index(
         "ix_device_inputs_to_record",
