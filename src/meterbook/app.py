@@ -52,17 +52,9 @@ from meterbook.registry.personal_data import personal_data
 from meterbook.registry.sign_in import AttemptLimits
 from meterbook.settings import Settings, SettingsError, load_settings
 from meterbook.storage.database import Database
-from meterbook.web import (
-    assets,
-    consumption,
-    dashboard,
-    dashboard_region,
-    preferences,
-    profile,
-    sign_in,
-)
 from meterbook.web.envelope import in_envelope
 from meterbook.web.problem_page import as_page
+from meterbook.web.routes import PAGES
 from meterbook.web.templating import template_engine
 
 ASGIApplication = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
@@ -70,20 +62,7 @@ ROUTES: list[ControllerRouterHandler] = [
     health.live,
     health.ready,
     health.metrics,
-    profile.landing_page,
-    profile.profile_page,
-    profile.meter_page,
-    consumption.consumption_page,
-    sign_in.sign_in_page,
-    sign_in.sign_in,
-    sign_in.sign_out,
-    dashboard.dashboard_page,
-    dashboard_region.region_page,
-    dashboard_region.silent_page,
-    dashboard_region.unclaimed_page,
-    dashboard_region.conflicts_page,
-    preferences.set_preferences,
-    assets.asset_file,
+    PAGES,
     *API_ROUTES,
 ]
 DEPENDENCIES = {
@@ -138,12 +117,10 @@ class _Meterbook:
         )
         self.listening = Listening(
             self.database,
-            mqtt=settings.mqtt,
-            publish_every_s=settings.mqtt_publish_seconds,
+            settings,
             deliveries=self.deliveries,
             packets=self.commits,
             limits=limits,
-            default_zone=zone,
         )
 
     @asynccontextmanager
@@ -154,18 +131,18 @@ class _Meterbook:
             data_dir=self.settings.data_dir,
             close_delay_s=self.settings.close_delay_minutes * 60,
             recovery_days_kept=self.settings.recovery_days_kept,
-            input_days_kept=self.settings.input_days_kept,
             silent_intervals=self.settings.silent_intervals,
+            input_days_kept=self.settings.input_days_kept,
         )
+        collects = self.settings.role in {"all", "collect"}
         with scheduler if self.settings.role in {"all", "jobs"} else nullcontext():
             # What start-up made stays for good: walking it again and again for garbage stopped
             # every request for 30 ms now and then.
             gc.collect()
             gc.freeze()
-            is_collector = self.settings.role in {"all", "collect"}
             async with (
-                self.collecting.running(is_on=is_collector),
-                self.listening.running(is_on=is_collector),
+                self.collecting.running(is_on=collects),
+                self.listening.running(is_on=collects),
             ):
                 yield
             await self.commits.close()

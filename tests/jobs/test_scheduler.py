@@ -22,8 +22,8 @@ def scheduler_of(database: Database, folder: Path) -> Scheduler:
         data_dir=folder,
         close_delay_s=1800,
         recovery_days_kept=14,
-        input_days_kept=400,
         silent_intervals=4,
+        input_days_kept=400,
     )
 
 

@@ -23,7 +23,11 @@ from meterbook.inputs.deliveries import (
 )
 from meterbook.registry.device_keys import labels_of_keys
 from meterbook.storage.dialects import batch, insert_rows, new_ids
-from meterbook.storage.tables import device_inputs, devices, input_samples
+from meterbook.storage.input_tables import (
+    device_inputs,
+    devices,
+    input_samples,
+)
 
 INPUTS_OF_DEVICE_MAX = 1_000
 _Series = tuple[str, int, str, str]

@@ -31,9 +31,9 @@ from meterbook.storage.database import Database
 CLOSE_EVERY_S = 60
 RECOVERY_EVERY_S = 2 * 60 * 60  # the seed's promise: at most two hours of readings at risk
 UPKEEP_EVERY_S = 60 * 60
-RECORD_INPUTS_EVERY_S = 30
 REGIONS_EVERY_S = 60
 FIRST_REGIONS_S = 2  # a fresh server shows its regions at once, once it answers
+RECORD_INPUTS_EVERY_S = 30
 COPY_LOG_EVERY_S = 1  # keeps SQLite's log short enough that a commit never copies much of it
 LEASE_S = 15 * 60
 
@@ -51,15 +51,15 @@ class Scheduler:
         data_dir: Path,
         close_delay_s: int,
         recovery_days_kept: int,
-        input_days_kept: int,
         silent_intervals: int,
+        input_days_kept: int,
     ) -> None:
         self._database = database
         self._data_dir = data_dir
         self._close_delay_s = close_delay_s
         self._recovery_days_kept = recovery_days_kept
-        self._input_days_kept = input_days_kept
         self._regions = RegionUpkeep(database, silent_intervals=silent_intervals)
+        self._input_days_kept = input_days_kept
         self._holder = f"{os.getpid()}-{secrets.token_hex(8)}"
         self._scheduler = BackgroundScheduler(
             timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1}
@@ -71,8 +71,6 @@ class Scheduler:
         add(self._run, "interval", ["close-days", self._close_days], seconds=CLOSE_EVERY_S)
         add(self._run, "interval", ["recovery", self._recovery], seconds=RECOVERY_EVERY_S)
         add(self._run, "interval", ["upkeep", self._upkeep], seconds=UPKEEP_EVERY_S)
-        inputs = ["record-inputs", self._record_inputs]
-        add(self._run, "interval", inputs, seconds=RECORD_INPUTS_EVERY_S)
         add(
             self._run,
             "interval",
@@ -80,6 +78,8 @@ class Scheduler:
             seconds=REGIONS_EVERY_S,
             next_run_time=datetime.now(UTC) + timedelta(seconds=FIRST_REGIONS_S),
         )
+        inputs = ["record-inputs", self._record_inputs]
+        add(self._run, "interval", inputs, seconds=RECORD_INPUTS_EVERY_S)
         add(self._copy_log, "interval", seconds=COPY_LOG_EVERY_S)
         self._scheduler.start()
         return self

@@ -4,7 +4,8 @@ import sqlalchemy as sa
 
 from meterbook.registry.attempts import forget_old_attempts
 from meterbook.storage.database import Database
-from meterbook.storage.tables import device_inputs, input_samples, tokens
+from meterbook.storage.input_tables import device_inputs, input_samples
+from meterbook.storage.tables import tokens
 
 
 def copy_write_ahead_log(database: Database) -> None:
