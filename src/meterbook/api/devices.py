@@ -132,7 +132,7 @@ def claim_input(
             device_id=device_id,
             input_id=input_id,
             account_id=owner,
-            claim=InputClaim(**given(data)),
+            claim=msgspec.convert(given(data), InputClaim),
             default_zone=visit.book.default_zone,
             by=account.id,
             now=visit.now,

@@ -17,7 +17,7 @@ from pyemoncms import EmoncmsClient
 
 from device_owners import Owner
 
-NOW = int(time.time()) - 3600
+NOW = 1_790_000_000
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
