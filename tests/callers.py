@@ -58,7 +58,7 @@ def own_everything(admin: httpx.Client, user: int, *, meter_id: int) -> None:
     _made(admin, "measurements", {"measurement": "current", "type": 1})
     register = {"measurement": "current", "address": 1, "unit": "A", "meter": meter}
     _made(admin, "registers", register | {"type": 1, "function_code": 3})
-    host = {"ip": "10.0.0.1", "port": 502, "slave_address": 1, "user": user, "meter": meter}
+    host = {"ip": "127.0.0.1", "port": 502, "slave_address": 1, "user": user, "meter": meter}
     _made(admin, "hosts", host | {"location": location})
     _made(admin, "meter-points", {"meter_id": meter_id, "user": user})
 
