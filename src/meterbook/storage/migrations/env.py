@@ -2,11 +2,12 @@
 
 from alembic import context
 
-from meterbook.storage.rollup_tables import region_days
+from meterbook.storage import file_tables, input_tables, rollup_tables  # noqa: F401 pages of the schema too
+from meterbook.storage.tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=region_days.metadata,
+    target_metadata=metadata,
     render_as_batch=True,
 )
 with context.begin_transaction():
