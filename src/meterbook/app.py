@@ -57,9 +57,11 @@ from meterbook.web import (
     consumption,
     dashboard,
     dashboard_region,
+    hosts,
     preferences,
     profile,
     sign_in,
+    sites,
 )
 from meterbook.web.envelope import in_envelope
 from meterbook.web.problem_page import as_page
@@ -82,6 +84,9 @@ ROUTES: list[ControllerRouterHandler] = [
     dashboard_region.silent_page,
     dashboard_region.unclaimed_page,
     dashboard_region.conflicts_page,
+    sites.sites_page,
+    sites.site_page,
+    hosts.host_page,
     preferences.set_preferences,
     assets.asset_file,
     *API_ROUTES,

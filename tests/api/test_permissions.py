@@ -42,6 +42,9 @@ DECISIONS: dict[str, frozenset[str]] = {
     "GET /management-dashboard/silent": STAFF,
     "GET /management-dashboard/unclaimed": STAFF,
     "GET /management-dashboard/conflicts": STAFF,
+    "GET /sites": SIGNED_IN,
+    "GET /sites/{location_id:int}": OWNER | STAFF,
+    "GET /hosts/{host_id:int}": OWNER | STAFF,
     "GET /sign-in": EVERYBODY,
     "POST /sign-in": frozenset(),  # a form: without the page's own token nobody
     "POST /sign-out": frozenset(),
