@@ -51,7 +51,7 @@ def client_of(url: str, token: str | None = None) -> httpx.Client:
 
 
 def own_everything(admin: httpx.Client, user: int, *, meter_id: int) -> None:
-    """Make one of each thing, owned by the user, as tests of every route need them."""
+    """Make one of each thing of the user: a location, an array, a host, a meter, a device."""
     address = {"street": "S", "number": "1", "city": "C", "zip_code": "Z"}
     location = _made(admin, "locations", {"user": user, **address})["id"]
     roof = {"name": "roof", "peak_W": 1040, "tilt_deg": 20.0, "azimuth_deg": 0.0}

@@ -5,7 +5,7 @@ A point is the sum of the intervals that are known in it; a point none of whose 
 is null, never 0. Intervals that have not ended are neither points nor missing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from itertools import groupby
 from operator import itemgetter
@@ -24,7 +24,10 @@ from meterbook.queries.points import by_point
 
 
 class ConsumptionPoint(
-    msgspec.Struct, frozen=True, rename={"energy_kwh": "kWh"}, omit_defaults=True
+    msgspec.Struct,
+    frozen=True,
+    rename={"energy_kwh": "kWh", "estimated_kwh": "estimated_kWh"},
+    omit_defaults=True,
 ):
     """The energy of one half hour, hour, day, week, month or year."""
 
@@ -38,6 +41,8 @@ class ConsumptionPoint(
     """How many ended intervals of it have no reading."""
     ends_at: str | None = None
     """Only where the point is longer than the resolution: all that is known is a total."""
+    estimated_kwh: float = 0.0
+    """The part of it that was estimated; only where there is one."""
 
 
 class Consumption(
@@ -85,8 +90,16 @@ def consumption(
     now: int,
 ) -> Consumption:
     """Return the meter's energy over the period in points of the resolution."""
+    days = days_of_period(connection, place=place, period=period, now=now)
+    return consumption_of(days, place=place, period=period, resolution=resolution, now=now)
+
+
+def days_of_period(
+    connection: sa.Connection, *, place: MeterPlace, period: Period, now: int
+) -> Iterator[DayReadings]:
+    """Yield the days that the period touches, up to now."""
     zone = time_zone(place.zone)
-    days = channel_days(
+    return channel_days(
         connection,
         channel_id=place.channel_id,
         interval_s=place.interval_s,
@@ -94,6 +107,18 @@ def consumption(
         end_day=local_day(min(period.ends_at - 1, now), zone) + timedelta(days=1),
         zone=zone,
     )
+
+
+def consumption_of(
+    days: Iterable[DayReadings],
+    *,
+    place: MeterPlace,
+    period: Period,
+    resolution: Resolution,
+    now: int,
+) -> Consumption:
+    """Return the energy over the period in those days, which may begin before and end after it."""
+    zone = time_zone(place.zone)
     parts = (
         (key, _part(day, indices))
         for day in days
@@ -160,6 +185,7 @@ def _point(parts: list[_Part], *, zone: ZoneInfo, resolution: Resolution) -> Con
         quality=quality.word if is_known else None,
         missing_intervals=sum(part.count - part.known for part in parts),
         ends_at=_text(first.starts_at + first.length_s, zone) if too_long else None,
+        estimated_kwh=wh_to_kwh(sum(part.estimated_wh for part in parts)),
     )
 
 

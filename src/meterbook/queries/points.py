@@ -12,7 +12,7 @@ def by_point(
     day: DayReadings, *, period: Period, now: int, resolution: Resolution, zone: ZoneInfo
 ) -> Iterator[tuple[object, Sequence[int]]]:
     """Yield the day's intervals that count, by their index, for each point they belong to."""
-    indices = _indices(day, period=period, now=now)
+    indices = ended_intervals(day, period=period, now=now)
     if not indices:
         return
     if resolution not in FINE_S:
@@ -27,7 +27,8 @@ def by_point(
         yield name, list(group)
 
 
-def _indices(day: DayReadings, *, period: Period, now: int) -> Sequence[int]:
+def ended_intervals(day: DayReadings, *, period: Period, now: int) -> Sequence[int]:
+    """Return the day's intervals that count in the period, by their index: those that ended."""
     length_s = day.interval_s
     first = max(0, -((day.starts_at - period.starts_at) // length_s))
     end = min(len(day.amounts), -((day.starts_at - period.ends_at) // length_s))
