@@ -16,6 +16,7 @@ from meterbook.registry.host_measurements import assign_measurements
 from meterbook.registry.hosts import add_host, change_host, hosts_of
 from meterbook.registry.locations import add_location
 from meterbook.registry.meter_models import all_meter_models
+from meterbook.registry.solar_arrays import add_array
 from meterbook.simulate.demo_homes import ZONE
 from meterbook.simulate.modbus.crowd import Makes, wall_clock_ms
 from meterbook.simulate.modbus.homes import SunnyHome
@@ -39,6 +40,7 @@ _MEASUREMENTS = {
     "sunspec_inverter": ["active_power", "active_energy_produced", "voltage_dc", "temperature"],
 }
 _HOME = SunnyHome(seed=2013, latitude=51.5, longitude=-0.1, peak_w=6_000)
+_ARRAY = {"name": "South roof", "peak_W": 6_000, "tilt_deg": 30.0, "azimuth_deg": 180.0}
 _BEFORE_WH = 2_345_678
 _LOOK_EVERY_S = 0.2
 
@@ -117,4 +119,6 @@ def _add_location(connection: sa.Connection, account_id: int, *, now: int) -> in
         "coord_y": _HOME.latitude,
         "user": account_id,
     }
-    return add_location(connection, fields=fields, by=None, now=now).id
+    location_id = add_location(connection, fields=fields, by=None, now=now).id
+    add_array(connection, location_id=location_id, fields=_ARRAY, by=None, now=now)
+    return location_id

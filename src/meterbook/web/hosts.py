@@ -8,7 +8,7 @@ import msgspec
 import sqlalchemy as sa
 from litestar import Request, get
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.params import FromQuery, PathParameter, QueryParameter
 from litestar.response import Redirect, Response, Template
 
 from meterbook.access import Caller, book_of
@@ -31,6 +31,7 @@ from meterbook.web.measured import (
 from meterbook.web.pages import rendered, sign_in_first, wants_page
 
 PERIODS = ("prev-hr", "current-day", "prev-day", "current-week", "current-month", "current-year")
+ID_MAX = 2**63 - 1  # what the databases hold
 SILENT_S = 300  # five polls: one that is missed is nobody's worry
 FAILURE_WORDS = {
     PollFailure.UNREACHABLE: marked("No connection"),
@@ -86,7 +87,7 @@ def host_page(
     request: Request[Any, Any, Any],
     caller: NamedDependency[Caller],
     now: NamedDependency[int],
-    host_id: FromPath[int],
+    host_id: Annotated[int, PathParameter(ge=1, le=ID_MAX)],
     measurement: FromQuery[str] = "",
     period: FromQuery[str] = "",
     first_day: Annotated[date | None, QueryParameter(name="from")] = None,

@@ -1,12 +1,12 @@
 """`/sites` and `/sites/{id}`: what the roof gives, what comes from the grid and what goes to it."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, get
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.params import FromQuery, PathParameter, QueryParameter
 from litestar.response import Redirect, Response, Template
 
 from meterbook.access import Caller, book_of
@@ -14,13 +14,13 @@ from meterbook.charts.sites import site_chart
 from meterbook.charts.theme import Figure
 from meterbook.domain.counters import COUNTED_INTERVAL_S
 from meterbook.domain.local_days import local_day, time_zone
-from meterbook.domain.periods import Resolution, asked_period
+from meterbook.domain.periods import Period, Resolution, asked_period
 from meterbook.queries.site_energy import SiteShown
 from meterbook.queries.site_list import ListedHost, ListedSite, listed_sites
 from meterbook.queries.site_report import SiteReport, site_report, site_zone
 from meterbook.registry.locations import location
 from meterbook.web import formats
-from meterbook.web.hosts import PERIODS, Health, health_of
+from meterbook.web.hosts import ID_MAX, PERIODS, Health, health_of
 from meterbook.web.languages import gettext
 from meterbook.web.measured import NOTHING, amount_words, tick_words
 from meterbook.web.pages import rendered, sign_in_first, wants_page
@@ -97,7 +97,7 @@ def site_page(
     request: Request[Any, Any, Any],
     caller: NamedDependency[Caller],
     now: NamedDependency[int],
-    location_id: FromPath[int],
+    location_id: Annotated[int, PathParameter(ge=1, le=ID_MAX)],
     period: FromQuery[str] = "",
     first_day: Annotated[date | None, QueryParameter(name="from")] = None,
     end_day: Annotated[date | None, QueryParameter(name="to")] = None,
@@ -114,22 +114,23 @@ def site_page(
         place = location(connection, location_id=location_id, account_id=owner)
         zone = site_zone(connection, location_id=location_id, default_zone=zone_name)
 
-        def report_of(name: str, first: date | None, end: date | None) -> SiteReport:
+        def report_of(wanted: Period, fineness: Resolution | None) -> SiteReport:
             return site_report(
                 connection,
                 location_id=location_id,
-                period=asked_period(name, first, end, now=now, zone=zone),
-                resolution=resolution,
+                period=wanted,
+                resolution=fineness,
                 default_zone=zone_name,
                 now=now,
             )
 
-        report = report_of(period, first_day, end_day)
+        wanted = asked_period(period, first_day, end_day, now=now, zone=zone)
+        report = report_of(wanted, resolution)
         if not page_wanted:
             return Response(report)
-        latest = report
-        if (report.period, report.resolution) != ("current-day", Resolution.FIVE_MINUTES):
-            latest = report_of("current-day", None, None)
+        begun = (now - _NOW_S) // COUNTED_INTERVAL_S * COUNTED_INTERVAL_S
+        newest = Period("now", begun, now, Resolution.FIVE_MINUTES)
+        latest = report_of(newest, newest.resolution)
         listed = listed_sites(connection, account_id=None, location_id=location_id)
     address = f"{place.street} {place.number}, {place.city}"
     site = listed[0] if listed else ListedSite(location_id, address, [])
@@ -145,7 +146,7 @@ def _page(site: ListedSite, report: SiteReport, latest: SiteReport, *, now: int)
         site=site,
         healths=_healths(site.hosts, now=now),
         report=report,
-        now=_now(latest, now=now),
+        now=_now(latest),
         whole=_flow(total, unit="kWh", times=1),
         range=range_words(report.starts_at, report.ends_at),
         self_consumption=_share(total.self_consumption),
@@ -176,12 +177,9 @@ def _page(site: ListedSite, report: SiteReport, latest: SiteReport, *, now: int)
     )  # fmt: skip
 
 
-def _now(latest: SiteReport, *, now: int) -> Flow | None:
+def _now(latest: SiteReport) -> Flow | None:
     known = [point for point in latest.points if point.consumption is not None]
     if not known:
-        return None
-    ended_at = datetime.fromisoformat(known[-1].starts_at).timestamp() + COUNTED_INTERVAL_S
-    if now - ended_at > _NOW_S:
         return None
     return _flow(known[-1], unit="kW", times=_INTERVALS_AN_HOUR)
 
