@@ -12,11 +12,13 @@ from meterbook.web import (
     consumption,
     dashboard,
     dashboard_region,
+    hosts,
     meter,
     preferences,
     profile,
     register,
     sign_in,
+    sites,
 )
 
 PAGES = Router(
@@ -40,6 +42,9 @@ PAGES = Router(
         dashboard_region.silent_page,
         dashboard_region.unclaimed_page,
         dashboard_region.conflicts_page,
+        sites.sites_page,
+        sites.site_page,
+        hosts.host_page,
         assets.asset_file,
     ],
 )
