@@ -7,7 +7,6 @@ import msgspec
 
 from meterbook.charts.bars import Bar
 from meterbook.charts.heat_map import HeatRow
-from meterbook.charts.theme import kwh as charted_kwh
 from meterbook.domain.periods import Resolution
 from meterbook.queries.consumption import Consumption, ConsumptionPoint
 from meterbook.queries.time_of_day import DaysByTime, TimeOfDay
@@ -86,14 +85,14 @@ def heat_rows(found: DaysByTime) -> list[HeatRow]:
     apart = -(-len(found.days) // _HEAT_LABELS)
     by_month = len(found.days) > _MONTH_LABELS_MIN
     rows = []
-    for place, (one, cells) in enumerate(zip(found.days, found.cells, strict=True)):
+    for place, (one, cells) in enumerate(zip(found.days, found.energy_wh, strict=True)):
         named = one.day == 1 if by_month else place % apart == 0
         rows.append(
             HeatRow(
                 day(one, "yMMMEd" if years else "MMMEd"),
                 day(one, "MMM" if by_month else "MMMd") if named else "",
-                [charted_kwh(cell) if isinstance(cell, int) else None for cell in cells],
-                [column for column, cell in enumerate(cells) if cell == "missing"],
+                cells,
+                found.missing[place],
             )
         )
     return rows
