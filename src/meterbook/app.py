@@ -1,13 +1,15 @@
 """
 The composition root: database, doors, routes and jobs become one ASGI application.
 
-Packets do not pay for the framework: `/meter` and `/readings` are looked at before Litestar.
+Packets do not pay for the framework: `/meter`, `/readings` and the doors of other people's devices
+are looked at before Litestar.
 """
 
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from litestar import Litestar, Request, Response
@@ -30,19 +32,25 @@ from meterbook.api.openapi import (
     SchemaDocument,
 )
 from meterbook.api.routes import API_ROUTES, TOKEN_SCHEME
+from meterbook.collecting import Collecting
 from meterbook.domain.local_days import time_zone
 from meterbook.domain.networks import networks
+from meterbook.domain.region_shapes import RegionMap, RegionShapesError, region_map
+from meterbook.inputs.deliveries import Delivery, Outcome
 from meterbook.intake.group_commit import GroupCommit
 from meterbook.intake.packet_fields import PacketLimits
 from meterbook.intake.packets import PacketDoor
 from meterbook.intake.readings import ReadingsDoor
 from meterbook.intake.recorder import Answer, Arrival, PacketRecorder
 from meterbook.intake.senders import Senders
+from meterbook.intake.wire.places import WireDoors
+from meterbook.intake.wire.pool_recorder import PoolRecorder
 from meterbook.jobs.scheduler import Scheduler
+from meterbook.listening import Listening
 from meterbook.logs import configure_logs
 from meterbook.registry.personal_data import personal_data
 from meterbook.registry.sign_in import AttemptLimits
-from meterbook.settings import Settings, load_settings
+from meterbook.settings import Settings, SettingsError, load_settings
 from meterbook.storage.database import Database
 from meterbook.web.envelope import in_envelope
 from meterbook.web.problem_page import as_page
@@ -75,7 +83,7 @@ class _Meterbook:
 
     def __init__(self, settings: Settings) -> None:
         configure_logs(settings.log_level)
-        time_zone(settings.timezone)
+        zone = time_zone(settings.timezone)
         self.settings = settings
         self.database = Database(settings.database_url)
         self.personal = personal_data(data_dir=settings.data_dir, secret_key=settings.secret_key)
@@ -83,6 +91,7 @@ class _Meterbook:
         self.commits: GroupCommit[Arrival, Answer] = GroupCommit(
             self.recorder.record, queue_max=settings.queue_readings_max
         )
+        self.collecting = Collecting(self.database, period_s=settings.poll_seconds)
         senders = Senders(networks(settings.trusted_networks))
         limits = PacketLimits(Decimal(str(settings.reading_kwh_max)))
         self.doors: dict[str, ASGIApplication] = {
@@ -95,6 +104,25 @@ class _Meterbook:
             ),
         }
 
+        pool = PoolRecorder(self.database, devices_max=settings.devices_max)
+        self.deliveries: GroupCommit[Delivery, Outcome] = GroupCommit(
+            pool.record, queue_max=settings.queue_readings_max
+        )
+        self.wire = WireDoors(
+            self.deliveries,
+            senders=senders,
+            database=self.database,
+            personal=self.personal,
+            zone=zone,
+        )
+        self.listening = Listening(
+            self.database,
+            settings,
+            deliveries=self.deliveries,
+            packets=self.commits,
+            limits=limits,
+        )
+
     @asynccontextmanager
     async def running(self, _app: Litestar) -> AsyncIterator[None]:
         self.database.require_durable()
@@ -103,14 +131,22 @@ class _Meterbook:
             data_dir=self.settings.data_dir,
             close_delay_s=self.settings.close_delay_minutes * 60,
             recovery_days_kept=self.settings.recovery_days_kept,
+            silent_intervals=self.settings.silent_intervals,
+            input_days_kept=self.settings.input_days_kept,
         )
-        with scheduler if self.settings.role != "web" else nullcontext():
+        collects = self.settings.role in {"all", "collect"}
+        with scheduler if self.settings.role in {"all", "jobs"} else nullcontext():
             # What start-up made stays for good: walking it again and again for garbage stopped
             # every request for 30 ms now and then.
             gc.collect()
             gc.freeze()
-            yield
+            async with (
+                self.collecting.running(is_on=collects),
+                self.listening.running(is_on=collects),
+            ):
+                yield
             await self.commits.close()
+            await self.deliveries.close()
         self.database.close()
 
 
@@ -125,13 +161,23 @@ def create_app(settings: Settings | None = None) -> ASGIApplication:
     litestar = in_envelope(_litestar(running))  # type: ignore[arg-type]
 
     async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        door = running.doors.get(scope["path"]) if scope["type"] == "http" else None
+        path = scope["path"] if scope["type"] == "http" else ""
+        door = running.doors.get(path) or running.wire.door(path)
         if door is not None:
             await door(scope, receive, send)
         else:
             await litestar(scope, receive, send)
 
     return application
+
+
+def _region_map(file: str) -> RegionMap | None:
+    if not file:
+        return None
+    try:
+        return region_map(Path(file).read_bytes())
+    except (OSError, RegionShapesError) as error:
+        raise SettingsError(f"regions: {file}: {error}") from None
 
 
 def _respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes] | Template:
@@ -167,5 +213,8 @@ def _litestar(running: _Meterbook) -> Litestar:
             registrations=settings.registrations_per_minute,
         ),
         trusted_proxies=networks(settings.trusted_proxies),
+        probe=running.collecting.collector.probe,
+        discover=running.collecting.collector.discover,
+        region_map=_region_map(settings.regions),
     )
     return app

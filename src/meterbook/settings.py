@@ -31,14 +31,30 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     reading_kwh_max: float = 1000.0
     queue_readings_max: int = 20_000
     upload_bytes_max: int = 268_435_456
+    poll_seconds: int = 60
     close_delay_minutes: int = 30
     recovery_days_kept: int = 14
+    devices_max: int = 10_000
+    input_days_kept: int = 400
     session_idle_minutes: int = 60 * 24 * 14
+    silent_intervals: int = 4
+    regions: str = ""
     token_days: int = 0
     wrong_sign_ins_per_minute: int = 5
     registrations_per_minute: int = 20
     trusted_proxies: str = ""
     secret_key: str = ""
+    mqtt_url: str = ""
+    mqtt_client_id: str = "meterbook"
+    mqtt_ca_file: str = ""
+    mqtt_topics: str = (
+        "emon/#, tele/+/SENSOR, shellies/#, +/status/#, +/events/rpc, "
+        "v1/devices/me/telemetry, v1/gateway/telemetry"
+    )
+    mqtt_prefix: str = "meterbook"
+    mqtt_discovery_prefix: str = "homeassistant"
+    mqtt_publish_meters: str = ""
+    mqtt_publish_seconds: int = 60
     log_level: str = "info"
     role: str = "all"
 
@@ -56,16 +72,29 @@ SENTENCES = {
     "reading_kwh_max": "Largest plausible energy of one half hour, kWh.",
     "queue_readings_max": "Readings that may wait to be stored before senders are told to wait.",
     "upload_bytes_max": "Largest body of POST /readings, after decompression.",
+    "poll_seconds": "How often Modbus hosts are read that have no period of their own, 5 to 3600.",
     "close_delay_minutes": "How long after local midnight a day is closed.",
     "recovery_days_kept": "For how many days recovery files are kept.",
+    "devices_max": "Devices that may send with the keys of one account, or without a key.",
+    "input_days_kept": "For how many days what devices sent is kept as they sent it.",
     "session_idle_minutes": "After how long without a click a browser is signed out.",
+    "silent_intervals": "Half-hours without a reading after which a meter counts as silent.",
+    "regions": "GeoJSON file that draws the regions; each feature's property name is the region's.",
     "token_days": "For how many days an API token is valid; 0: until the next sign-in.",
     "wrong_sign_ins_per_minute": "Wrong passwords for one account from one address in a minute.",
     "registrations_per_minute": "New accounts from one address in a minute.",
     "trusted_proxies": "Networks of proxies whose X-Forwarded-For is believed, comma-separated.",
     "secret_key": "Key that encrypts personal data; empty: the file secret.key in data_dir.",
+    "mqtt_url": "MQTT broker, mqtt://user:password@host:1883 or mqtts://...; empty: none.",
+    "mqtt_client_id": "Name of our persistent session at the broker; one for each installation.",
+    "mqtt_ca_file": "Certificates the broker's must come from; empty: the system's.",
+    "mqtt_topics": "Topics listened to, comma-separated.",
+    "mqtt_prefix": "Our own topics: PREFIX/packets takes packets, PREFIX/meters/ID has figures.",
+    "mqtt_discovery_prefix": "Where Home Assistant's discovery messages are read and written.",
+    "mqtt_publish_meters": "Meter IDs whose figures are published, comma-separated.",
+    "mqtt_publish_seconds": "How often figures that have changed are published.",
     "log_level": "debug, info, warning or error.",
-    "role": "all, web (no jobs) or jobs (no doors for readings); `serve --role` sets it.",
+    "role": "all, web (only answers), collect (polls hosts) or jobs; `serve --role` sets it.",
 }
 SECRETS = frozenset({"secret_key"})
 
@@ -155,7 +184,7 @@ def _shown(name: str, set_to: object) -> str:
     if name in SECRETS:
         return "********" if set_to else ""
     text = str(set_to)
-    if name == "database" and "@" in text:
+    if name in {"database", "mqtt_url"} and "@" in text:
         scheme, _, rest = text.partition("://")
         user = rest.rpartition("@")[0].partition(":")[0]
         return f"{scheme}://{user}:********@{rest.rpartition('@')[2]}"

@@ -13,6 +13,7 @@ from books import ledger_content, record_packets
 from meterbook.day_close import close_day
 from meterbook.domain.local_days import interval_starts
 from meterbook.intake.packet_fields import Packet
+from meterbook.rollups.upkeep import broken_rollups
 from meterbook.storage.database import Database
 
 DAY = date(2025, 2, 8)
@@ -55,6 +56,13 @@ def test_a_close_killed_at_a_chunk_boundary_leads_to_the_same_ledger(
     assert killed.returncode == -signal.SIGKILL
     assert len(ledger_content(database)) == (chunk - (moment == "before")) * CHANNELS_PER_CHUNK
 
+    assert wrong_rollups(database) == []
     close_day(database, day=DAY, zone=UTC, now=1_760_000_000)
 
     assert ledger_content(database) == undisturbed
+    assert wrong_rollups(database) == []
+
+
+def wrong_rollups(database: Database) -> list[str]:
+    with database.reading() as connection:
+        return list(broken_rollups(connection))

@@ -17,7 +17,14 @@ from meterbook.storage.tables import job_leases
 
 
 def scheduler_of(database: Database, folder: Path) -> Scheduler:
-    return Scheduler(database, data_dir=folder, close_delay_s=1800, recovery_days_kept=14)
+    return Scheduler(
+        database,
+        data_dir=folder,
+        close_delay_s=1800,
+        recovery_days_kept=14,
+        silent_intervals=4,
+        input_days_kept=400,
+    )
 
 
 def test_at_shutdown_the_open_days_are_written_to_recovery_files_and_leases_given_back(

@@ -166,7 +166,7 @@ def test_a_file_is_of_numbers_times_and_words_only(book: Book) -> None:
         ("period=current-decade", 400),
         ("from=2025-02-01", 400),
         ("from=2025-02-02&to=2025-02-01", 400),
-        ("resolution=minute", 400),
+        ("resolution=second", 400),
         ("format=xml", 400),
         ("flow=export", 404),
         ("from=2025-01-01&last=2025-01-31", 303),

@@ -24,6 +24,7 @@ COMMANDS = {
     "import": "files:import_files",
     "meter": "meters:meter",
     "restore": "upkeep:restore",
+    "rollups": "rollups:rollups",
     "serve": "serve:serve",
     "settings": "settings:settings",
     "simulate": "simulate:simulate",

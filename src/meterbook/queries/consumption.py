@@ -15,11 +15,12 @@ import msgspec
 import sqlalchemy as sa
 
 from meterbook.domain.local_days import local_day, local_time, time_zone
-from meterbook.domain.periods import Period, Resolution, bucket_day, bucket_key
+from meterbook.domain.periods import FINE_S, Period, Resolution
 from meterbook.domain.readings import ESTIMATED, Quality
 from meterbook.domain.units import wh_to_kwh
 from meterbook.queries.channel_days import DayReadings, channel_days
 from meterbook.queries.meter_places import MeterPlace
+from meterbook.queries.points import by_point
 
 
 class ConsumptionPoint(
@@ -121,7 +122,7 @@ def consumption_of(
     parts = (
         (key, _part(day, indices))
         for day in days
-        for key, indices in _by_point(day, period=period, now=now, resolution=resolution, zone=zone)
+        for key, indices in by_point(day, period=period, now=now, resolution=resolution, zone=zone)
     )
     points: list[ConsumptionPoint] = []
     total = estimated = missing = 0
@@ -144,37 +145,6 @@ def consumption_of(
         missing_intervals=missing,
         points=points,
     )
-
-
-def _by_point(
-    day: DayReadings, *, period: Period, now: int, resolution: Resolution, zone: ZoneInfo
-) -> Iterator[tuple[object, Sequence[int]]]:
-    """Yield the day's intervals that count, by their index, for each point they belong to."""
-    indices = ended_intervals(day, period=period, now=now)
-    if not indices:
-        return
-    if resolution not in _FINE_S:
-        yield bucket_day(day.day, resolution=resolution), indices
-        return
-
-    def key(index: int) -> tuple[object, ...]:
-        instant = day.starts_at + index * day.interval_s
-        return bucket_key(instant, zone=zone, resolution=resolution)
-
-    for name, group in groupby(indices, key):
-        yield name, list(group)
-
-
-def ended_intervals(day: DayReadings, *, period: Period, now: int) -> Sequence[int]:
-    """Return the day's intervals that count in the period, by their index: those that ended."""
-    length_s = day.interval_s
-    first = max(0, -((day.starts_at - period.starts_at) // length_s))
-    end = min(len(day.amounts), -((day.starts_at - period.ends_at) // length_s))
-    ended = (now - day.starts_at) // length_s
-    if end <= ended:
-        return range(first, end)
-    # An interval that has not ended counts only if its reading is here already.
-    return [i for i in range(first, end) if i < ended or day.amounts[i] is not None]
 
 
 def _part(day: DayReadings, indices: Sequence[int]) -> _Part:
@@ -208,7 +178,7 @@ def _point(parts: list[_Part], *, zone: ZoneInfo, resolution: Resolution) -> Con
     is_known = any(part.known for part in parts)
     qualities = frozenset[int]().union(*(part.qualities for part in parts))
     quality = Quality(next(iter(qualities))) if len(qualities) == 1 else Quality.MIXED
-    too_long = first.length_s > _FINE_S.get(resolution, first.length_s)
+    too_long = first.length_s > FINE_S.get(resolution, first.length_s)
     return ConsumptionPoint(
         starts_at=_text(first.starts_at, zone),
         energy_kwh=wh_to_kwh(sum(part.energy_wh for part in parts)) if is_known else None,
@@ -217,9 +187,6 @@ def _point(parts: list[_Part], *, zone: ZoneInfo, resolution: Resolution) -> Con
         ends_at=_text(first.starts_at + first.length_s, zone) if too_long else None,
         estimated_kwh=wh_to_kwh(sum(part.estimated_wh for part in parts)),
     )
-
-
-_FINE_S = {Resolution.HALF_HOUR: 1800, Resolution.HOUR: 3600}
 
 
 def _text(instant: int, zone: ZoneInfo) -> str:

@@ -15,6 +15,7 @@ from meterbook.domain.local_days import day_bounds, numbered_day, time_zone
 from meterbook.domain.readings import Quality
 from meterbook.ledger import decode_intervals
 from meterbook.registry.audit import broken_links
+from meterbook.rollups.upkeep import broken_rollups
 from meterbook.storage.tables import (
     channels,
     daybook,
@@ -159,6 +160,7 @@ CHECKS: dict[str, Check] = {
     "superseded readings": lost_superseded_readings,
     "installations": broken_installations,
     "audit log": broken_links,
+    "roll-ups": broken_rollups,
 }
 
 

@@ -16,7 +16,7 @@ from meterbook.domain.period_steps import same_time_in
 from meterbook.domain.periods import Period
 from meterbook.domain.units import wh_to_kwh
 from meterbook.queries.channel_days import DayReadings
-from meterbook.queries.consumption import ended_intervals
+from meterbook.queries.points import ended_intervals
 
 _DAY_S = 86_400
 _WHOLE_SHARE_MIN = 46 / 48  # meters that send 47 packets a day have whole days too

@@ -11,6 +11,7 @@ from meterbook.registry import audit
 from meterbook.registry.locations import require_account
 from meterbook.registry.meters import add_meters
 from meterbook.registry.refusals import InUseError, NotThereError, WrongFieldError
+from meterbook.rollups.changes import hold_regions, move_meter_point
 from meterbook.storage.tables import (
     channels,
     day_closes,
@@ -142,6 +143,8 @@ def _change(
     columns: dict[str, Any] = {_COLUMN_OF[name]: changes[name] for name in changes}
     if changes.get("user", before.user) != before.user:
         columns["claimed_at"] = None if changes["user"] is None else now
+    if "region" in changes:
+        _change_region(connection, before.id, changes["region"])
     if columns:
         connection.execute(
             sa.update(meter_points).where(meter_points.c.id == before.id).values(columns)
@@ -158,6 +161,16 @@ def _change(
             now=now,
         )
     return after
+
+
+def _change_region(connection: sa.Connection, meter_point_id: int, region: str | None) -> None:
+    hold_regions(connection, to_change=True)
+    # Asked now, with closes and other changes held off: the days move from where they are.
+    present = meter_point(connection, meter_point_id=meter_point_id).region
+    if present != region:
+        move_meter_point(
+            connection, meter_point_id=meter_point_id, from_region=present, to_region=region
+        )
 
 
 def _change_zone(connection: sa.Connection, before: MeterPoint, zone: str) -> None:

@@ -6,6 +6,7 @@ and all lose a half hour now and then.
 """
 
 from datetime import timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -17,6 +18,7 @@ from meterbook.simulate.packets import sent_starts, sent_until
 from meterbook.simulate.real_homes import MISSING, IntColumn, real_homes
 
 ZONE = time_zone("Europe/London")
+DEMO_REGIONS = Path(__file__).with_name("demo_regions.geojson")  # invented shapes, no real borders
 METERS = 50
 FIRST_ID = 999_999_950
 HOUSEHOLD_METERS = (999_999_999, 999_999_998)  # the first is the one of the seed's examples

@@ -108,6 +108,18 @@ def hold_until_commit(connection: sa.Connection, *, lock_number: int) -> None:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_number)))
 
 
+def hold_table(connection: sa.Connection, table: sa.Table, *, alone: bool) -> None:
+    """
+    Keep those out that hold the table alone, or with alone everybody who holds or writes it.
+
+    Must come before the transaction's first question, so that what it sees is what it waited for.
+    SQLite has one writer anyway.
+    """
+    if connection.dialect.name != "sqlite":
+        mode = "SHARE ROW EXCLUSIVE" if alone else "ROW EXCLUSIVE"
+        connection.exec_driver_sql(f"LOCK TABLE {table.name} IN {mode} MODE")
+
+
 def taken_columns(error: sa.exc.IntegrityError) -> tuple[str, ...]:
     """Return the columns whose values another row has already; none if it is not about that."""
     text = str(error.orig)

@@ -7,7 +7,7 @@ import msgspec
 
 from meterbook.charts.bars import Bar
 from meterbook.charts.heat_map import HeatRow
-from meterbook.domain.periods import Resolution
+from meterbook.domain.periods import FINE_S, Resolution
 from meterbook.queries.consumption import Consumption, ConsumptionPoint
 from meterbook.queries.time_of_day import DaysByTime, TimeOfDay
 from meterbook.web.formats import clock, day, kwh
@@ -17,7 +17,12 @@ from meterbook.web.wording import missing_words, point_words, quality_words
 
 ROWS_MAX = 1_500
 """Points a page draws and lists; the files have them all."""
-_FINE = (Resolution.HALF_HOUR, Resolution.HOUR)
+_COARSE_S = {
+    Resolution.DAY: 86_400,
+    Resolution.WEEK: 7 * 86_400,
+    Resolution.MONTH: 30 * 86_400,
+    Resolution.YEAR: 365 * 86_400,
+}
 _HEAT_LABELS = 8
 _MONTH_LABELS_MIN = 70  # more days than that, and months are named instead
 
@@ -138,7 +143,7 @@ def _ahead(energy_kwh: float | None, starts_at: str, resolution: Resolution) -> 
     if energy_kwh is not None:
         said += "<br>" + gettext("before: {energy} kWh").format(energy=kwh(energy_kwh))
     time = datetime.fromisoformat(starts_at)
-    named = resolution in _FINE and time.minute == 0 and time.hour % 6 == 0
+    named = resolution in FINE_S and time.minute == 0 and time.hour % 6 == 0
     return Bar(said, clock(time) if named else "", None, before_kwh=energy_kwh)
 
 
@@ -147,14 +152,7 @@ def _missing_share(point: ConsumptionPoint, resolution: Resolution, *, interval_
         return 1.0
     if not point.missing_intervals:
         return 0.0
-    seconds = {
-        Resolution.HALF_HOUR: 1800,
-        Resolution.HOUR: 3600,
-        Resolution.DAY: 86_400,
-        Resolution.WEEK: 7 * 86_400,
-        Resolution.MONTH: 30 * 86_400,
-        Resolution.YEAR: 365 * 86_400,
-    }[resolution]
+    seconds = (FINE_S | _COARSE_S)[resolution]
     return min(point.missing_intervals * interval_s / seconds, 1.0)
 
 
@@ -171,7 +169,7 @@ def _placed(
     points: Sequence[ConsumptionPoint], answer: Consumption
 ) -> list[tuple[tuple[int, ...], ConsumptionPoint]]:
     """Return each point with its place in the period, beside which another period's is put."""
-    if answer.resolution not in _FINE:
+    if answer.resolution not in FINE_S:
         return [((number,), point) for number, point in enumerate(points)]
     first = datetime.fromisoformat(answer.starts_at)
     hour_only = datetime.fromisoformat(answer.ends_at) - first <= timedelta(hours=1)

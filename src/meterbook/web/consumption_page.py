@@ -121,6 +121,7 @@ def consumption_page_of(connection: sa.Connection, asked: Asked) -> ConsumptionP
             resolution=asked.resolution,
             flow="export" if asked.is_export else "import",
             has_export=asked.has_export,
+            interval_s=place.interval_s,
             zone=zone,
             today=local_day(asked.now, zone),
         ),

@@ -17,7 +17,11 @@ class Link(msgspec.Struct, frozen=True):
 
 _EVERYBODY = frozenset(Role)
 # Path, words, and whose header shows it; in this order.
-_LINKS: tuple[tuple[str, str, frozenset[Role]], ...] = (("/profile", marked("Meters"), _EVERYBODY),)
+_STAFF = frozenset({Role.OPERATOR, Role.ADMIN})
+_LINKS: tuple[tuple[str, str, frozenset[Role]], ...] = (
+    ("/profile", marked("Meters"), _EVERYBODY),
+    ("/management-dashboard/", marked("Regions"), _STAFF),
+)
 
 
 def links_of(account: Account | None, *, path: str) -> list[Link]:

@@ -10,6 +10,8 @@ from litestar import Router
 from meterbook.web import (
     assets,
     consumption,
+    dashboard,
+    dashboard_region,
     meter,
     preferences,
     profile,
@@ -33,6 +35,11 @@ PAGES = Router(
         meter.name_meter,
         consumption.consumption_page,
         consumption.consumption_figures,
+        dashboard.dashboard_page,
+        dashboard_region.region_page,
+        dashboard_region.silent_page,
+        dashboard_region.unclaimed_page,
+        dashboard_region.conflicts_page,
         assets.asset_file,
     ],
 )

@@ -6,6 +6,7 @@ numbers and times as that language does.
 """
 
 from collections.abc import Mapping
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,7 @@ def environment() -> Environment:
         "moment": formats.moment,
         "meter": dashed,
         "figure_json": figure_json,
+        "next_day": next_day,
     }
     return templates
 
@@ -72,6 +74,16 @@ def form_token(context: Mapping[str, Any]) -> str:
     A request that matches no route never gets as far as where the framework makes one.
     """
     return csrf_token(context) or context["request"].cookies.get(_CSRF_COOKIE, "")
+
+
+def next_day(instant: str) -> str:
+    """
+    Return the day after the one an ISO 8601 text begins with: the end of a half-open range.
+
+    >>> next_day("2025-02-28T00:00:00Z")
+    '2025-03-01'
+    """
+    return (date.fromisoformat(instant[:10]) + timedelta(days=1)).isoformat()
 
 
 def figure_json(figure: Any) -> Markup:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from meterbook.domain.periods import Resolution
+from meterbook.domain.periods import FINE_S, Resolution
 from meterbook.web.formats import clock, day
 
 _LABELS_MAX = 5
@@ -11,13 +11,12 @@ _HOURS_APART = 6
 _WEEK_DAYS_MAX = 8  # so many days have room for their weekday
 _MONTHS_MAX = 12
 _TIMES_MAX = 4  # an hour or two: each has room for its time
-_FINE = (Resolution.HALF_HOUR, Resolution.HOUR)
 
 
 def tick_words(starts_at: Sequence[str], *, resolution: Resolution) -> list[str]:
     """Return what stands under each point; empty: nothing."""
     times = [datetime.fromisoformat(text) for text in starts_at]
-    if resolution in _FINE:
+    if resolution in FINE_S:
         return _fine(times)
     if resolution is Resolution.DAY and len(times) <= _WEEK_DAYS_MAX:
         return [day(time, "Ed") for time in times]

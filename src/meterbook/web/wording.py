@@ -16,6 +16,7 @@ PERIOD_WORDS = {
     "current-month": marked("This month"),
     "prev-month": marked("Last month"),
     "current-year": marked("This year"),
+    "last-30-days": marked("30 days"),
 }
 """Period name to what its link says, to be translated."""
 
@@ -33,6 +34,9 @@ BEFORE_WORDS = {
 """Period name to what it is compared with."""
 
 RESOLUTION_WORDS = {
+    Resolution.MINUTE: marked("Minutes"),
+    Resolution.FIVE_MINUTES: marked("Five minutes"),
+    Resolution.QUARTER_HOUR: marked("Quarter hours"),
     Resolution.HALF_HOUR: marked("Half hours"),
     Resolution.HOUR: marked("Hours"),
     Resolution.DAY: marked("Days"),
@@ -131,7 +135,7 @@ def _point(begin: datetime, resolution: Resolution, *, years: bool) -> str:
             return gettext("week of {day}").format(day=day(begin, "yMMMd" if years else "MMMd"))
         case Resolution.DAY:
             return _weekday(begin, years=years)
-        case Resolution.HALF_HOUR | Resolution.HOUR:
+        case _:
             return f"{_weekday(begin, years=years)}, {clock(begin)}"
 
 

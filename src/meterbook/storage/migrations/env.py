@@ -2,6 +2,7 @@
 
 from alembic import context
 
+from meterbook.storage import file_tables, input_tables, rollup_tables  # noqa: F401 pages of the schema too
 from meterbook.storage.tables import metadata
 
 context.configure(

@@ -1,0 +1,165 @@
+"""
+Silent meters: found by looking into the books, so that a packet costs nothing more to store.
+
+A meter is silent when it has no reading of the last intervals, in either book. Each run asks
+newest half hour first, so a meter that speaks costs one look-up; only the others cost more.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+
+import msgspec
+import sqlalchemy as sa
+
+from meterbook import daybook
+from meterbook.domain.local_days import day_bounds, day_number, local_day, numbered_day, time_zone
+from meterbook.domain.readings import HALF_HOUR_S
+from meterbook.ledger import decode_intervals
+from meterbook.rollups.changes import is_counted
+from meterbook.rollups.sums import NO_REGION
+from meterbook.storage import tables
+from meterbook.storage.database import Database
+from meterbook.storage.dialects import batch, insert_rows
+from meterbook.storage.rollup_tables import silent_channels
+from meterbook.storage.tables import channels, ledger, meter_points
+
+ON_THE_WAY_S = 5 * 60  # a packet comes a minute after its half hour, give it four more
+LAST_SEEN_DAYS = 40  # how far back the last reading is looked for
+LAST_SEEN_MAX = 5_000  # of the newly silent, in one run
+_AT_ONCE = 5_000
+
+
+def find_silent_meters(database: Database, *, silent_intervals: int, now: int) -> int:
+    """
+    Find the channels without a reading in the last intervals, and return how many there are.
+
+    :param silent_intervals: how many half-hours without a reading make a meter silent.
+    """
+    horizon = now - ON_THE_WAY_S - silent_intervals * HALF_HOUR_S
+    with database.reading() as connection:
+        known = set(connection.scalars(sa.select(silent_channels.c.channel_id)))
+        candidates = _not_in_daybook(connection, horizon=horizon, now=now)
+        heard = _heard_in_ledger(connection, candidates, since=horizon)
+        silent = {each: where for each, where in candidates.items() if each not in heard}
+        new = [each for each in silent if each not in known]
+        last = _last_seen(connection, {each: silent[each] for each in new[:LAST_SEEN_MAX]}, now=now)
+        # Who came a moment ago and never said anything has not fallen silent.
+        for each in new:
+            if silent[each].created_at >= horizon and each not in last:
+                del silent[each]
+    with database.writing() as connection:
+        _forget(connection, known - set(silent))
+        rows = [(each, silent[each].region, last.get(each), now) for each in new if each in silent]
+        insert_rows(connection, silent_channels, rows)
+    return len(silent)
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """Where a channel is, and since when."""
+
+    zone: str
+    region: str
+    created_at: int
+
+
+def _not_in_daybook(connection: sa.Connection, *, horizon: int, now: int) -> dict[int, _Place]:
+    slots = daybook.open_interval_starts(
+        connection, starts_at=horizon - HALF_HOUR_S + 1, ends_at=now + HALF_HOUR_S
+    )
+    wanted = (
+        sa.select(
+            channels.c.id,
+            channels.c.zone,
+            sa.func.coalesce(meter_points.c.region, NO_REGION),
+            meter_points.c.created_at,
+        )
+        .join(meter_points, meter_points.c.id == channels.c.meter_point_id)
+        .where(is_counted())
+    )
+    # One look-up by full key for each half hour, the newest first: the first nearly always hits.
+    for slot in sorted(slots, reverse=True):
+        row = tables.daybook.alias()
+        there = sa.select(row.c.amount).where(
+            row.c.starts_at == slot, row.c.channel_id == channels.c.id
+        )
+        wanted = wanted.where(~sa.exists(there))
+    return {row[0]: _Place(row[1], row[2], row[3]) for row in connection.execute(wanted)}
+
+
+def _heard_in_ledger(
+    connection: sa.Connection, candidates: dict[int, _Place], *, since: int
+) -> set[int]:
+    """Return which have a closed reading since then: a close takes the newest ones along."""
+    heard: set[int] = set()
+    for zone in {place.zone for place in candidates.values()}:
+        members = [each for each, place in candidates.items() if place.zone == zone]
+        first = local_day(since, time_zone(zone))
+        for day in (first, first + timedelta(days=1)):
+            for channel_id, last in _last_of_day(connection, members, day=day, zone=zone):
+                if last + HALF_HOUR_S > since:
+                    heard.add(channel_id)
+    return heard
+
+
+def _last_of_day(
+    connection: sa.Connection, channel_ids: Sequence[int], *, day: date, zone: str
+) -> Iterable[tuple[int, int]]:
+    begins_at, ends_at = day_bounds(day, time_zone(zone))
+    for begin in range(0, len(channel_ids), _AT_ONCE):
+        rows = [(each,) for each in channel_ids[begin : begin + _AT_ONCE]]
+        source, parameters = batch(connection, columns={"channel_id": "bigint"}, rows=rows)
+        statement = f"""
+            SELECT ledger.channel_id, ledger.intervals FROM {source} CROSS JOIN ledger
+            WHERE ledger.day = :day AND ledger.channel_id = batch.channel_id
+        """  # noqa: S608 built from our own names only
+        asked = parameters | {"day": day_number(day)}
+        for row in connection.execute(sa.text(statement), asked):
+            intervals = decode_intervals(row.intervals)
+            length_s = (ends_at - begins_at) // len(intervals)
+            known = [index for index, amount in enumerate(intervals) if amount is not None]
+            if known:
+                yield row.channel_id, begins_at + known[-1] * length_s
+
+
+def _last_seen(connection: sa.Connection, silent: dict[int, _Place], *, now: int) -> dict[int, int]:
+    last = _last_in_daybook(connection, list(silent), now=now)
+    newest = connection.execute(sa.select(sa.func.max(ledger.c.day))).scalar()
+    remaining = set(silent) - set(last)
+    for number in range(newest or 0, (newest or 0) - LAST_SEEN_DAYS, -1):
+        if newest is None or not remaining:
+            break
+        for zone in {silent[each].zone for each in remaining}:
+            members = sorted(each for each in remaining if silent[each].zone == zone)
+            last |= _last_of_day(connection, members, day=numbered_day(number), zone=zone)
+        remaining -= set(last)
+    return last
+
+
+def _last_in_daybook(
+    connection: sa.Connection, channel_ids: Sequence[int], *, now: int
+) -> dict[int, int]:
+    last: dict[int, int] = {}
+    remaining = set(channel_ids)
+    slots = daybook.open_interval_starts(connection, starts_at=0, ends_at=now + HALF_HOUR_S)
+    for slot in sorted(slots, reverse=True):
+        if not remaining:
+            break
+        rows = [(each,) for each in sorted(remaining)]
+        source, parameters = batch(connection, columns={"channel_id": "bigint"}, rows=rows)
+        statement = f"""
+            SELECT daybook.channel_id FROM {source} CROSS JOIN daybook
+            WHERE daybook.starts_at = :slot AND daybook.channel_id = batch.channel_id
+        """  # noqa: S608 built from our own names only
+        found = set(connection.scalars(sa.text(statement), parameters | {"slot": slot}))
+        last |= dict.fromkeys(found, slot)
+        remaining -= found
+    return last
+
+
+def _forget(connection: sa.Connection, channel_ids: Iterable[int]) -> None:
+    rows = [(each,) for each in sorted(channel_ids)]
+    source, parameters = batch(connection, columns={"channel_id": "bigint"}, rows=rows)
+    statement = f"""
+        DELETE FROM silent_channels WHERE channel_id IN (SELECT channel_id FROM {source})
+    """  # noqa: S608 built from our own names only
+    connection.execute(sa.text(statement), parameters)

@@ -1,0 +1,110 @@
+"""Upkeep of roll-ups: settled after a close, computed again from the ledger, compared to it."""
+
+from collections.abc import Callable, Iterator
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from meterbook.domain.closed_days import ClosedDay
+from meterbook.domain.local_days import numbered_day
+from meterbook.rollups.changes import hold_regions, is_counted, ledger_day, put_days, settle
+from meterbook.rollups.sums import NO_REGION, DaySums, RegionDayKey, add, stored_sums, sums_of_days
+from meterbook.storage.database import Database
+from meterbook.storage.rollup_tables import region_day_changes, region_days
+from meterbook.storage.tables import channels, ledger, meter_points
+
+_ROWS_AT_ONCE = 5_000
+
+
+def settle_all(database: Database) -> None:
+    """Move every change into the day it changes, in small transactions."""
+    with database.reading() as connection:
+        if not connection.execute(sa.select(region_day_changes.c.id).limit(1)).first():
+            return
+    while True:
+        with database.writing() as connection:
+            if not settle(connection):
+                return
+
+
+def rebuild(database: Database, *, on_day: Callable[[int], None] = lambda _day: None) -> int:
+    """
+    Compute the roll-ups of every closed day again from the ledger, and return how many days.
+
+    One transaction for each day; a day's writers wait while it is summed.
+
+    :param on_day: called after each day with its number.
+    """
+    with database.reading() as connection:
+        days = sorted({*_days_of(connection, ledger), *_days_of(connection, region_days)})
+    for day in days:
+        with database.writing() as connection:
+            hold_regions(connection, to_change=True)
+            connection.execute(sa.delete(region_day_changes).where(region_day_changes.c.day == day))
+            connection.execute(sa.delete(region_days).where(region_days.c.day == day))
+            put_days(connection, summed_from_ledger(connection, day=day))
+        on_day(day)
+    return len(days)
+
+
+def broken_rollups(connection: sa.Connection) -> Iterator[str]:
+    """Find regional sums of closed days that are not those of the ledger."""
+    days = {*_days_of(connection, ledger), *_days_of(connection, region_days)}
+    days |= set(connection.scalars(sa.select(region_day_changes.c.day).distinct()))
+    for day in sorted(days):
+        kept = kept_sums(connection, day=day)
+        for key, sums in summed_from_ledger(connection, day=day).items():
+            add(kept, key, sums, times=-1)
+        for (_, zone, region), difference in sorted(kept.items(), key=lambda item: item[0]):
+            if not difference.is_nothing():
+                yield (
+                    f"roll-ups: {region or 'no region'}, {numbered_day(day)} in {zone}: "
+                    f"{difference.energy} Wh and {difference.channels} channels more than the "
+                    "ledger, or other half-hours; run: meterbook rollups rebuild"
+                )
+
+
+def kept_sums(connection: sa.Connection, *, day: int) -> dict[RegionDayKey, DaySums]:
+    """Return the sums of one day as they are kept, changes included."""
+    sums: dict[RegionDayKey, DaySums] = {}
+    for table in (region_days, region_day_changes):
+        for row in connection.execute(sa.select(table).where(table.c.day == day)):
+            add(sums, (row.day, row.zone, row.region), stored_sums(row))
+    return sums
+
+
+def summed_from_ledger(connection: sa.Connection, *, day: int) -> dict[RegionDayKey, DaySums]:
+    """Return the sums of one day, from every row of the ledger; memory does not grow with them."""
+    sums: dict[RegionDayKey, DaySums] = {}
+    last_channel_id = 0
+    while True:
+        rows = connection.execute(
+            sa.select(ledger, channels.c.zone, meter_points.c.region)
+            .join(channels, channels.c.id == ledger.c.channel_id)
+            .join(meter_points, meter_points.c.id == channels.c.meter_point_id)
+            .where(ledger.c.day == day, ledger.c.channel_id > last_channel_id, is_counted())
+            .order_by(ledger.c.channel_id)
+            .limit(_ROWS_AT_ONCE)
+        ).all()
+        if not rows:
+            return sums
+        last_channel_id = rows[-1].channel_id
+        by_zone: dict[str, list[ClosedDay]] = {}
+        for row in rows:
+            by_zone.setdefault(row.zone, []).append(ledger_day(row))
+        region_of = {row.channel_id: row.region or NO_REGION for row in rows}
+        for zone, days in by_zone.items():
+            for key, part in sums_of_days(days, region_of=region_of, zone=ZoneInfo(zone)).items():
+                add(sums, key, part)
+
+
+def _days_of(connection: sa.Connection, table: sa.Table) -> list[int]:
+    # Jumps from day to day by the primary key: the cost grows with the days, not with the rows.
+    days: list[int] = []
+    day = connection.execute(sa.select(sa.func.min(table.c.day))).scalar()
+    while day is not None:
+        days.append(int(day))
+        day = connection.execute(
+            sa.select(sa.func.min(table.c.day)).where(table.c.day > day)
+        ).scalar()
+    return days

@@ -1,0 +1,100 @@
+"""Silent meters: found in the books, also just after a close, and heard again when they speak."""
+
+from datetime import date
+from zoneinfo import ZoneInfo
+
+from books import record_packets
+from meterbook.day_close import close_day
+from meterbook.domain.local_days import interval_starts
+from meterbook.intake.packet_fields import Packet
+from meterbook.jobs.region_meters import count_region_meters
+from meterbook.jobs.regions import RegionUpkeep
+from meterbook.jobs.silent_meters import find_silent_meters
+from meterbook.queries.fleet_standing import (
+    SilentMeter,
+    meters_of_region,
+    region_standings,
+    silent_meters,
+)
+from meterbook.registry.meters import add_meters
+from meterbook.storage.database import Database
+
+DAY, UTC = date(2025, 2, 8), ZoneInfo("UTC")
+STARTS = interval_starts(DAY, UTC)
+MIDNIGHT = STARTS[0]
+NEXT = MIDNIGHT + 86_400
+REGIONS = {1: "north", 2: "north", 3: "south", 4: "south"}
+
+
+def silent(database: Database, now: int) -> dict[int, str | None]:
+    find_silent_meters(database, silent_intervals=4, now=now)
+    with database.reading() as connection:
+        return {m.meter_id: m.last_starts_at for m in silent_meters(connection, limit=100)}
+
+
+def speak(database: Database, meter: int, *slots: int) -> None:
+    record_packets(database, [Packet(meter, MIDNIGHT + 1800 * s + 1860, 5) for s in slots])
+
+
+def test_a_meter_is_silent_after_four_half_hours_and_heard_with_its_next_packet(
+    database: Database,
+) -> None:
+    with database.writing() as connection:
+        add_meters(connection, [1, 2, 3], zone="UTC", now=0, regions=REGIONS)
+    speak(database, 1, *range(12))
+    speak(database, 2, *range(6))
+    six = MIDNIGHT + 12 * 1800 + 120
+    assert silent(database, six) == {2: "2025-02-08T02:30:00Z", 3: None}
+    speak(database, 2, 11)
+    assert silent(database, six) == {3: None}
+    with database.reading() as connection:
+        assert silent_meters(connection, region="north", limit=10) == []
+        assert silent_meters(connection, region="south", limit=10) == [
+            SilentMeter(3, "south", None)
+        ]
+
+
+def test_the_nightly_close_makes_no_meter_silent(database: Database) -> None:
+    with database.writing() as connection:
+        add_meters(connection, [1, 2], zone="UTC", now=0, regions=REGIONS)
+    speak(database, 1, *range(47))
+    speak(database, 2, *range(40))
+    close_day(database, day=DAY, zone=UTC, now=NEXT + 1800)
+    assert silent(database, NEXT + 2000) == {2: "2025-02-08T19:30:00Z"}
+
+
+def test_a_meter_that_came_just_now_is_not_silent_yet(database: Database) -> None:
+    with database.writing() as connection:
+        add_meters(connection, [1], zone="UTC", now=NEXT - 600)
+    assert silent(database, NEXT) == {}
+
+
+def test_regions_say_how_many_meters_are_there_silent_and_unclaimed(database: Database) -> None:
+    with database.writing() as connection:
+        add_meters(connection, [1, 2, 3, 4, 5], zone="UTC", now=0, regions=REGIONS)
+    speak(database, 1, 46, 47)
+    silent(database, NEXT + 60)
+    count_region_meters(database, now=NEXT)
+    with database.reading() as connection:
+        shown = [(s.region, s.meters, s.unclaimed, s.silent) for s in region_standings(connection)]
+        assert shown == [("", 1, 1, 1), ("north", 2, 2, 1), ("south", 2, 2, 2)]
+        members = meters_of_region(connection, region="north", limit=10)
+        assert [(m.meter_id, m.is_silent) for m in members] == [(1, False), (2, True)]
+        assert [m.meter_id for m in meters_of_region(connection, region="", limit=10)] == [5]
+
+
+def test_a_run_that_took_three_seconds_is_followed_by_a_rest_of_thirty(database: Database) -> None:
+    upkeep = RegionUpkeep(database, silent_intervals=4)
+
+    def meters_counted_after_run(*, now: int, clock: list[float]) -> int:
+        upkeep.run(now=now, took_s=iter(clock).__next__)
+        with database.reading() as connection:
+            return sum(standing.meters for standing in region_standings(connection))
+
+    with database.writing() as connection:
+        add_meters(connection, [1], zone="UTC", now=0, regions=REGIONS)
+    assert meters_counted_after_run(now=NEXT, clock=[100.0, 103.0]) == 1
+    with database.writing() as connection:
+        add_meters(connection, [2], zone="UTC", now=0, regions=REGIONS)
+    assert meters_counted_after_run(now=NEXT + 600, clock=[132.9]) == 1
+    assert meters_counted_after_run(now=NEXT + 600, clock=[133.1, 133.2]) == 2
