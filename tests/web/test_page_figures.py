@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,20 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from books import record_packets
 from callers import client_of, signed_in
 from meterbook.day_close import close_day
+from meterbook.daybook import record_readings
 from meterbook.domain.local_days import day_bounds, midnight
+from meterbook.domain.readings import Counting, Flow, Reading
 from meterbook.intake.packet_fields import Packet
+from meterbook.queries.meter_places import meter_place
 from meterbook.registry.accounts import Role
+from meterbook.registry.meters import ACTIVE_ENERGY
 from meterbook.storage.database import Database
 from meterbook.storage.tables import channels, daybook, ledger
 from servers import running_server
@@ -82,7 +88,13 @@ def test_page_json_csv_table_and_charts_agree(book: Book, changed: date, data: A
         _must_agree(client, f"from={first}&to={until}&resolution={resolution}", total_wh)
 
 
-def _must_agree(client: httpx.Client, query: str, total_wh: int) -> None:
+def _must_agree(
+    client: httpx.Client,
+    query: str,
+    total_wh: int,
+    *,
+    colours: AbstractSet[str] = frozenset({"@import", "@estimated-wash"}),
+) -> None:
     address = f"/profile/{METER}/consumption?{query}"
     answer = client.get(address, headers={"Accept": "application/json"}).json()
     page = client.get(address, headers={"Accept": "text/html"}).text
@@ -97,15 +109,14 @@ def _must_agree(client: httpx.Client, query: str, total_wh: int) -> None:
     assert _wh(float(row["kWh"]) for row in rows if row["kWh"]) == total_wh
     assert figures["missing_intervals"] == answer["missing_intervals"]
     assert client.get(f"{address}&format=json").json() == answer
-    assert _wh(_bars(page)) == total_wh
+    assert _wh(_bars(page, colours)) == total_wh
     if "rhythm-figure" in page:
         [known] = [trace for trace in _figure(page, "rhythm")["data"] if "zmin" in trace]
         assert _wh(kwh for row in known["z"] for kwh in row) == total_wh
 
 
-def _bars(page: str) -> list[float | None]:
+def _bars(page: str, colours: AbstractSet[str]) -> list[float | None]:
     traces = _figure(page, "energy")["data"]
-    colours = {"@import", "@estimated-wash"}
     return [
         kwh for trace in traces if trace["marker"].get("color") in colours for kwh in trace["y"]
     ]
@@ -158,6 +169,35 @@ def test_a_file_is_of_numbers_times_and_words_only(book: Book) -> None:
     for line in lines[1:]:
         assert re.fullmatch(r"[\dT:+-]{25},(\d+\.\d{3})?,[a-z-]*,\d+\.\d{3},\d+", line)
         assert not any(field.startswith(("=", "+", "-", "@")) for field in line.split(","))
+
+
+def test_what_a_meter_exports_is_a_view_of_its_own(book: Book) -> None:
+    database, client = book
+    day = date(2025, 6, 1)
+    with database.writing() as connection:
+        place = meter_place(connection, meter_id=METER)
+        assert place is not None
+        channel_id = connection.execute(
+            sa.insert(channels)
+            .values(
+                meter_point_id=place.meter_point_id, measurement=ACTIVE_ENERGY,
+                flow=int(Flow.EXPORT), counting=int(Counting.INTERVAL), unit="Wh",
+                interval_s=1800, zone=place.zone,
+            )
+            .returning(channels.c.id)
+        ).scalar_one()  # fmt: skip
+        exported = [
+            Reading(channel_id, midnight(day, ZONE) + 1800 * slot, 10 * slot) for slot in range(48)
+        ]
+        record_readings(connection, exported, received_at_ms=NOW * 1000)
+    query = "from=2025-06-01&to=2025-06-02&flow=export"
+    _must_agree(client, f"{query}&resolution=half-hour", 11_280, colours={"@export"})
+    page = client.get(f"/profile/{METER}/consumption?{query}", headers={"Accept": "text/html"}).text
+    assert "<h1>Production</h1>" in page
+    assert 'href="?from=2025-06-01&amp;to=2025-06-02"' in page
+    with database.writing() as connection:
+        connection.execute(daybook.delete().where(daybook.c.channel_id == channel_id))
+        connection.execute(channels.delete().where(channels.c.id == channel_id))
 
 
 @pytest.mark.parametrize(
