@@ -56,6 +56,7 @@ from meterbook.web import (
     sign_in,
 )
 from meterbook.web.envelope import in_envelope
+from meterbook.web.manage import pages as manage
 from meterbook.web.problem_page import as_page
 from meterbook.web.templating import template_engine
 
@@ -76,6 +77,7 @@ ROUTES: list[ControllerRouterHandler] = [
     dashboard_region.silent_page,
     dashboard_region.unclaimed_page,
     dashboard_region.conflicts_page,
+    manage.ROUTES,
     preferences.set_preferences,
     assets.asset_file,
     *API_ROUTES,

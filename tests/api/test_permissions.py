@@ -41,6 +41,15 @@ DECISIONS: dict[str, frozenset[str]] = {
     "GET /management-dashboard/silent": STAFF,
     "GET /management-dashboard/unclaimed": STAFF,
     "GET /management-dashboard/conflicts": STAFF,
+    "GET /manage": ADMIN,
+    "GET /manage/audit": ADMIN,
+    "GET /manage/{kind:str}": ADMIN,
+    "GET /manage/{kind:str}/new": ADMIN,
+    "GET /manage/{kind:str}/{item:str}": ADMIN,
+    "GET /manage/{kind:str}/{item:str}/{action:str}": ADMIN,
+    "POST /manage/{kind:str}/new": frozenset(),  # forms
+    "POST /manage/{kind:str}/{item:str}": frozenset(),
+    "POST /manage/{kind:str}/{item:str}/{action:str}": frozenset(),
     "GET /sign-in": EVERYBODY,
     "POST /sign-in": frozenset(),  # a form: without the page's own token nobody
     "POST /sign-out": frozenset(),
@@ -146,7 +155,8 @@ def test_the_door_opens_to_whom_it_should(
         assert answer.status_code not in {401, 403}, answer.text
         assert answer.status_code != 404 or method == "DELETE" or path.endswith("/key")
         return
-    tokenless = caller in {"nobody", "meter key", "dead token"} and path not in FORMS
+    is_form = path in FORMS or not DECISIONS[route]
+    tokenless = caller in {"nobody", "meter key", "dead token"} and not is_form
     assert answer.status_code in ({401} if tokenless else {403, 404}), answer.text
     assert answer.headers["content-type"] == "application/problem+json"
 
@@ -155,6 +165,8 @@ def filled(path: str, *, harmless: bool) -> str:
     """Return the path of a thing that is there; harmless: of one that is not."""
     there = str(METER) if "profile" in path or "packet-meters" in path else "1"
     path = path.replace("{name:str}", "meterbook.css")
+    path = path.replace("{kind:str}", "hosts").replace("{action:str}", "remove")
+    path = path.replace("{item:str}", "1")
     for kind, thing in (("int", "999" if harmless else there), ("str", there)):
         path = re.sub(rf"{{\w+:{kind}}}", thing, path)
     path = path.replace("/management-dashboard", "/management-dashboard/", path.count("/") == 1)
