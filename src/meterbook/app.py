@@ -8,6 +8,7 @@ import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,17 +46,21 @@ from meterbook.logs import configure_logs
 from meterbook.registry.personal_data import personal_data
 from meterbook.registry.sign_in import AttemptLimits
 from meterbook.settings import Settings, SettingsError, load_settings
+from meterbook.stopping import when_told_to_stop
 from meterbook.storage.database import Database
 from meterbook.web import (
+    account,
     assets,
     consumption,
     dashboard,
     dashboard_region,
+    live,
     preferences,
     profile,
     sign_in,
 )
 from meterbook.web.envelope import in_envelope
+from meterbook.web.live_streams import LiveStreams
 from meterbook.web.manage import pages as manage
 from meterbook.web.problem_page import as_page
 from meterbook.web.templating import template_engine
@@ -77,7 +82,10 @@ ROUTES: list[ControllerRouterHandler] = [
     dashboard_region.silent_page,
     dashboard_region.unclaimed_page,
     dashboard_region.conflicts_page,
+    live.meter_stream,
+    live.regions_stream,
     manage.ROUTES,
+    account.ROUTES,
     preferences.set_preferences,
     assets.asset_file,
     *API_ROUTES,
@@ -108,6 +116,12 @@ class _Meterbook:
         self.commits: GroupCommit[Arrival, Answer] = GroupCommit(
             self.recorder.record, queue_max=settings.queue_readings_max
         )
+        self.live = LiveStreams(
+            self.database,
+            per_account_max=settings.live_streams_per_account,
+            session_idle_s=settings.session_idle_minutes * 60,
+            clock=access.provide_now,
+        )
         senders = Senders(networks(settings.trusted_networks))
         limits = PacketLimits(Decimal(str(settings.reading_kwh_max)))
         self.doors: dict[str, ASGIApplication] = {
@@ -135,7 +149,9 @@ class _Meterbook:
             # every request for 30 ms now and then.
             gc.collect()
             gc.freeze()
+            when_told_to_stop(self.live.close)
             yield
+            self.live.close()
             await self.commits.close()
         self.database.close()
 
@@ -148,7 +164,10 @@ def create_app(settings: Settings | None = None) -> ASGIApplication:
     :raises DatabaseUrlError: if the database URL is.
     """
     running = _Meterbook(settings or load_settings())
-    litestar = in_envelope(_litestar(running))  # type: ignore[arg-type]
+    litestar = in_envelope(
+        _litestar(running),  # type: ignore[arg-type]
+        came_by_tls=partial(access.came_by_tls, proxies=networks(running.settings.trusted_proxies)),
+    )
 
     async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
         door = running.doors.get(scope["path"]) if scope["type"] == "http" else None
@@ -191,12 +210,14 @@ def _litestar(running: _Meterbook) -> Litestar:
         logging_config=None,
         compression_config=None,
     )
+    app.state.live = running.live
     app.state.book = access.Book(
         database=running.database,
         personal=running.personal,
         default_zone=settings.timezone,
         token_valid_s=settings.token_days * 86_400 or None,
         session_idle_s=settings.session_idle_minutes * 60,
+        session_s_max=settings.session_days * 86_400,
         attempt_limits=AttemptLimits(
             wrong_sign_ins=settings.wrong_sign_ins_per_minute,
             registrations=settings.registrations_per_minute,

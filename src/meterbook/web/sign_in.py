@@ -16,8 +16,6 @@ from meterbook.registry.sign_in import sign_in as start_session
 from meterbook.registry.tokens import end_token
 from meterbook.web.pages import SIGN_IN_PATH, rendered, safe_target
 
-SESSION_S_MAX = 60 * 60 * 24 * 90  # a session ends after this long, however much it is used
-
 
 class SignInForm(msgspec.Struct, frozen=True):
     """What the form sends."""
@@ -63,19 +61,21 @@ def sign_in(
             address=client_address(request),
             purpose="session",
             limits=book.attempt_limits,
-            valid_s=SESSION_S_MAX,
+            valid_s=book.session_s_max,
             now=now,
         )
     except WrongCredentialsError:
         page = SignInPage(target, data.username, is_refused=True)
         return rendered(request, Caller(None), "sign_in.html", page=page, status_code=401)
+    if shown := request.cookies.get(SESSION_COOKIE):  # a new secret at every sign-in
+        with book.database.writing() as connection:
+            end_token(connection, secret=shown)
     cookie = Cookie(
         key=SESSION_COOKIE,
         value=secret,
         httponly=True,
         samesite="lax",
-        secure=request.url.scheme == "https",
-        max_age=SESSION_S_MAX,
+        max_age=book.session_s_max,
         path="/",
     )
     return Redirect(target, status_code=303, cookies=[cookie])
