@@ -125,7 +125,6 @@ def test_a_reading_reaches_every_page_of_both_workers_and_of_everybody_who_may_s
 ) -> None:
     anna, operator = token_for(book, "anna"), token_for(book, "operator")
     with listening(server, anna, anna, anna, operator, operator) as pages:
-        time.sleep(1)  # so that each has had its first look
         post(server, 1.25)
         for page in pages:
             _, news, number = page.waits_for("reading")

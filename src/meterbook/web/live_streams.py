@@ -23,6 +23,7 @@ from meterbook.storage.database import Database
 
 LOOK_EVERY_S = 2.0
 HEARTBEAT_EVERY_S = 15.0  # proxies end what is quiet for a minute
+_PAGE_LOADS_S = 5  # between asking for a page and opening its stream
 _QUEUE_MAX = 100  # a page that reads this slowly asks for all of it again
 REGIONS = 0
 """The channel that stands for the sums of regions; no channel has this id."""
@@ -34,7 +35,8 @@ class TooManyStreamsError(RuntimeError):
 
 
 class _Stream:
-    def __init__(self, *, channel_id: int, account_id: int, token_hash: str) -> None:
+    def __init__(self, *, channel_id: int, account_id: int, token_hash: str, since_ms: int) -> None:
+        self.since_ms = since_ms
         self.channel_id = channel_id
         self.account_id = account_id
         self.token_hash = token_hash
@@ -82,7 +84,12 @@ class LiveStreams:
         mine = sum(stream.account_id == account_id for stream in self._streams)
         if mine >= self._per_account_max:
             raise TooManyStreamsError
-        stream = _Stream(channel_id=channel_id, account_id=account_id, token_hash=token_hash)
+        stream = _Stream(
+            channel_id=channel_id,
+            account_id=account_id,
+            token_hash=token_hash,
+            since_ms=(self._clock() - _PAGE_LOADS_S) * 1000,
+        )
         stream.tell(
             ServerSentEventMessage(data=None, retry=int(LOOK_EVERY_S * 1000), comment="watching")
         )
@@ -150,9 +157,10 @@ class LiveStreams:
 
 
 def _tell_what_is_new(stream: _Stream, fresh: dict[int, tuple[int, int]]) -> None:
-    if stream.known is not None:
-        for start in sorted(start for start in fresh if stream.known.get(start) != fresh[start]):
-            stream.tell(_message(stream.channel_id, start, *fresh[start]))
+    if stream.known is None:  # what came since the page was asked for may not be on it
+        stream.known = {start: row for start, row in fresh.items() if row[1] <= stream.since_ms}
+    for start in sorted(start for start in fresh if stream.known.get(start) != fresh[start]):
+        stream.tell(_message(stream.channel_id, start, *fresh[start]))
     stream.known = fresh
 
 
