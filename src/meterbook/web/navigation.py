@@ -22,6 +22,7 @@ _LINKS: tuple[tuple[str, str, frozenset[Role]], ...] = (
     ("/profile", marked("Meters"), _EVERYBODY),
     ("/sites", marked("Sites"), _EVERYBODY),
     ("/management-dashboard/", marked("Regions"), _STAFF),
+    ("/manage", marked("Devices"), frozenset({Role.ADMIN})),
 )
 
 

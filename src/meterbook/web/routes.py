@@ -8,11 +8,13 @@ registered after it; within a router it registers all at once.
 from litestar import Router
 
 from meterbook.web import (
+    account,
     assets,
     consumption,
     dashboard,
     dashboard_region,
     hosts,
+    live,
     meter,
     preferences,
     profile,
@@ -20,6 +22,7 @@ from meterbook.web import (
     sign_in,
     sites,
 )
+from meterbook.web.manage import pages as manage
 
 PAGES = Router(
     path="/",
@@ -45,6 +48,10 @@ PAGES = Router(
         sites.sites_page,
         sites.site_page,
         hosts.host_page,
+        live.meter_stream,
+        live.regions_stream,
+        manage.ROUTES,
+        account.ROUTES,
         assets.asset_file,
     ],
 )
