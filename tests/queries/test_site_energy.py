@@ -134,7 +134,8 @@ def test_a_real_solar_home_has_the_figures_of_its_file(
             assert parts == round(getattr(answer.total, name) * 1000)
 
 
-def test_solar_figures_of_a_real_summer_day(database: Database, powers: Powers) -> None:
+def test_solar_figures_of_a_real_summer_day(sqlite_database: Database, powers: Powers) -> None:
+    database = sqlite_database
     day = date(2011, 12, 24)
     end = day + timedelta(days=1)
     location_id = replay(database, powers, day, end)
