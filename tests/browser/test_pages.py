@@ -73,7 +73,7 @@ def test_a_household_signs_in_reads_its_consumption_and_signs_out(
             with page.expect_navigation():
                 page.locator(".periods a").nth(tab).click()
             assert page.locator(".periods a[aria-current=page]").count() == 1
-            must_be_good(page, axe=tab % 4 == 0)
+            must_be_good(page, axe=False)
         page.goto(f"{METER}/consumption?from=2025-02-01&to=2025-03-01")
         must_be_good(page)
 

@@ -25,6 +25,18 @@ _TITLES = {
     500: marked("Something went wrong here"),
     503: marked("Back in a moment"),
 }
+# What the reader may do about it; where there is none, the document's own detail has to do.
+_ADVICE = {
+    401: marked("You are not signed in, or not any more."),
+    403: marked(
+        "Your role may not see or do this, or the form was open for too long: "
+        "go back and try again."
+    ),
+    404: marked("There is no such page, or it is not yours to see."),
+    429: marked("Wait a minute, then try again."),
+    500: marked("It has been written down. Try again; if it stays, tell your operator."),
+    503: marked("Nothing is lost. Try again in a moment."),
+}
 
 
 class ProblemPage(msgspec.Struct, frozen=True):
@@ -32,7 +44,10 @@ class ProblemPage(msgspec.Struct, frozen=True):
 
     status: int
     title: str
+    advice: str
+    """What to do, in the reader's language; empty: see the detail."""
     detail: str
+    """In English, as the API has it."""
     errors: FieldErrors
 
 
@@ -42,6 +57,7 @@ def as_page(request: Request[Any, Any, Any], answer: Response[bytes]) -> Respons
         return answer
     document = msgspec.json.decode(answer.content, type=Problem)
     title = gettext(_TITLES.get(document.status, document.title))
+    advice = _ADVICE.get(document.status, "")
     # When something is broken here, the page must not need what is broken.
     broken = document.status >= 500  # noqa: PLR2004 the statuses of servers
     caller = Caller(None) if broken else provide_caller(request, provide_now())
@@ -49,7 +65,13 @@ def as_page(request: Request[Any, Any, Any], answer: Response[bytes]) -> Respons
         request,
         caller,
         "problem.html",
-        page=ProblemPage(document.status, title, document.detail, document.errors),
+        page=ProblemPage(
+            document.status,
+            title,
+            gettext(advice) if advice else "",
+            document.detail,
+            document.errors,
+        ),
         status_code=document.status,
         headers=dict(answer.headers),
     )

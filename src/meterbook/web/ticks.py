@@ -19,7 +19,7 @@ def tick_words(starts_at: Sequence[str], *, resolution: Resolution) -> list[str]
     if resolution in FINE_S:
         return _fine(times)
     if resolution is Resolution.DAY and len(times) <= _WEEK_DAYS_MAX:
-        return [day(time, "Ed") for time in times]
+        return [day(time, "E") for time in times]
     skeleton = {Resolution.MONTH: "yMMM", Resolution.YEAR: "y"}.get(resolution, "MMMd")
     if resolution is Resolution.MONTH and len(times) <= _MONTHS_MAX:
         skeleton = "MMM"
