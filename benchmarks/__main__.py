@@ -6,7 +6,14 @@ from importlib import import_module
 from benchmarks.figures import show
 from benchmarks.programs import install_missing_programs
 
-MODULES = ("packet_speed", "close_speed", "read_speed", "import_speed", "api_speed")
+MODULES = (
+    "packet_speed",
+    "close_speed",
+    "read_speed",
+    "import_speed",
+    "api_speed",
+    "dashboard_speed",
+)
 
 
 def main() -> None:
