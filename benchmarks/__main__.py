@@ -13,6 +13,9 @@ MODULES = (
     "import_speed",
     "api_speed",
     "dashboard_speed",
+    "collector_speed",
+    "collector_crowd",
+    "page_speed",
 )
 
 

@@ -14,6 +14,7 @@ from prometheus_client import REGISTRY
 from meterbook.api.doors import DOOR_PATHS
 from meterbook.app import DEPENDENCIES, ROUTES
 from meterbook.cli import meterbook
+from meterbook.intake import host_recorder  # noqa: F401 its metrics are on the page
 from meterbook.settings import ENVIRONMENT_PREFIX, SENTENCES, SETTINGS_FILE, Settings
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"

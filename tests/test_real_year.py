@@ -15,7 +15,8 @@ from meterbook.day_close import close_day
 from meterbook.domain.local_days import interval_starts
 from meterbook.domain.periods import Resolution, free_period
 from meterbook.exports.master_json import write_master_database
-from meterbook.intake.files.lcl import LclLimits, read_lcl
+from meterbook.intake.files.lcl import LclLimits, lcl_parts
+from meterbook.intake.files.sources import FileSource
 from meterbook.intake.packet_fields import Packet
 from meterbook.queries.consumption import Consumption, consumption
 from meterbook.queries.meter_places import meter_place
@@ -47,7 +48,7 @@ def asked(database: Database, first: date, end: date, resolution: Resolution) ->
 def test_47_packets_of_a_real_day_are_its_total_and_its_47_stamps(
     database: Database, home_2: Path, tmp_path: Path
 ) -> None:
-    [part] = read_lcl(home_2, limits=LclLimits(now=NOW))
+    [part] = lcl_parts(FileSource(home_2), limits=LclLimits(now=NOW))
     amounts = dict(
         zip(part.readings.starts_at.tolist(), part.readings.amount.tolist(), strict=True)
     )

@@ -10,7 +10,7 @@ A program shows a token (`Authorization: Token ...` or `Bearer ...`), a browser 
 import asyncio
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,13 +21,16 @@ from litestar.di import NamedDependency
 from litestar.exceptions import NotAuthorizedException, NotFoundException, PermissionDeniedException
 from litestar.handlers import BaseRouteHandler
 
+from meterbook.domain.host_probes import HostProbe
 from meterbook.domain.meter_ids import MeterIdError, meter_id
 from meterbook.domain.networks import Network, is_within
 from meterbook.domain.region_shapes import RegionMap
 from meterbook.queries.meter_places import MeterPlace, meter_place
 from meterbook.registry.accounts import Account, Role
 from meterbook.registry.personal_data import PersonalData
+from meterbook.registry.poll_plans import PolledHost
 from meterbook.registry.sign_in import AttemptLimits
+from meterbook.registry.sunspec_layouts import SunSpecDevice
 from meterbook.registry.tokens import account_of_token, is_due_for_touch, touch_token
 from meterbook.storage.database import Database
 
@@ -44,6 +47,10 @@ class Book(msgspec.Struct, frozen=True):
     token_valid_s: int | None
     """For how long an API token is valid; None: until the next sign-in."""
     session_idle_s: int
+    probe: Callable[[PolledHost], Awaitable[HostProbe]]
+    """Reads a host once, now, in turn with the collector."""
+    discover: Callable[[PolledHost], Awaitable[SunSpecDevice]]
+    """Asks a SunSpec host what it is, in turn with the collector."""
     session_s_max: int = 90 * 86_400
     """How long a session may last, however much it is used."""
     attempt_limits: AttemptLimits = AttemptLimits()

@@ -1,7 +1,8 @@
 """
 The composition root: database, doors, routes and jobs become one ASGI application.
 
-Packets do not pay for the framework: `/meter` and `/readings` are looked at before Litestar.
+Packets do not pay for the framework: `/meter`, `/readings` and the doors of other people's devices
+are looked at before Litestar.
 """
 
 import gc
@@ -32,37 +33,31 @@ from meterbook.api.openapi import (
     SchemaDocument,
 )
 from meterbook.api.routes import API_ROUTES, TOKEN_SCHEME
+from meterbook.collecting import Collecting
 from meterbook.domain.local_days import time_zone
 from meterbook.domain.networks import networks
 from meterbook.domain.region_shapes import RegionMap, RegionShapesError, region_map
+from meterbook.inputs.deliveries import Delivery, Outcome
 from meterbook.intake.group_commit import GroupCommit
 from meterbook.intake.packet_fields import PacketLimits
 from meterbook.intake.packets import PacketDoor
 from meterbook.intake.readings import ReadingsDoor
 from meterbook.intake.recorder import Answer, Arrival, PacketRecorder
 from meterbook.intake.senders import Senders
+from meterbook.intake.wire.places import WireDoors
+from meterbook.intake.wire.pool_recorder import PoolRecorder
 from meterbook.jobs.scheduler import Scheduler
+from meterbook.listening import Listening
 from meterbook.logs import configure_logs
 from meterbook.registry.personal_data import personal_data
 from meterbook.registry.sign_in import AttemptLimits
 from meterbook.settings import Settings, SettingsError, load_settings
 from meterbook.stopping import when_told_to_stop
 from meterbook.storage.database import Database
-from meterbook.web import (
-    account,
-    assets,
-    consumption,
-    dashboard,
-    dashboard_region,
-    live,
-    preferences,
-    profile,
-    sign_in,
-)
 from meterbook.web.envelope import in_envelope
 from meterbook.web.live_streams import LiveStreams
-from meterbook.web.manage import pages as manage
 from meterbook.web.problem_page import as_page
+from meterbook.web.routes import PAGES
 from meterbook.web.templating import template_engine
 
 ASGIApplication = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
@@ -70,24 +65,7 @@ ROUTES: list[ControllerRouterHandler] = [
     health.live,
     health.ready,
     health.metrics,
-    profile.landing_page,
-    profile.profile_page,
-    profile.meter_page,
-    consumption.consumption_page,
-    sign_in.sign_in_page,
-    sign_in.sign_in,
-    sign_in.sign_out,
-    dashboard.dashboard_page,
-    dashboard_region.region_page,
-    dashboard_region.silent_page,
-    dashboard_region.unclaimed_page,
-    dashboard_region.conflicts_page,
-    live.meter_stream,
-    live.regions_stream,
-    manage.ROUTES,
-    account.ROUTES,
-    preferences.set_preferences,
-    assets.asset_file,
+    PAGES,
     *API_ROUTES,
 ]
 DEPENDENCIES = {
@@ -108,7 +86,7 @@ class _Meterbook:
 
     def __init__(self, settings: Settings) -> None:
         configure_logs(settings.log_level)
-        time_zone(settings.timezone)
+        zone = time_zone(settings.timezone)
         self.settings = settings
         self.database = Database(settings.database_url)
         self.personal = personal_data(data_dir=settings.data_dir, secret_key=settings.secret_key)
@@ -116,6 +94,7 @@ class _Meterbook:
         self.commits: GroupCommit[Arrival, Answer] = GroupCommit(
             self.recorder.record, queue_max=settings.queue_readings_max
         )
+        self.collecting = Collecting(self.database, period_s=settings.poll_seconds)
         self.live = LiveStreams(
             self.database,
             per_account_max=settings.live_streams_per_account,
@@ -134,6 +113,27 @@ class _Meterbook:
             ),
         }
 
+        pool = PoolRecorder(self.database, devices_max=settings.devices_max)
+        self.deliveries: GroupCommit[Delivery, Outcome] = GroupCommit(
+            pool.record, queue_max=settings.queue_readings_max
+        )
+        self.wire = WireDoors(
+            self.deliveries,
+            senders=senders,
+            database=self.database,
+            personal=self.personal,
+            zone=zone,
+        )
+        self.listening = Listening(
+            self.database,
+            mqtt=settings.mqtt,
+            publish_every_s=settings.mqtt_publish_seconds,
+            deliveries=self.deliveries,
+            packets=self.commits,
+            limits=limits,
+            default_zone=zone,
+        )
+
     @asynccontextmanager
     async def running(self, _app: Litestar) -> AsyncIterator[None]:
         self.database.require_durable()
@@ -142,17 +142,24 @@ class _Meterbook:
             data_dir=self.settings.data_dir,
             close_delay_s=self.settings.close_delay_minutes * 60,
             recovery_days_kept=self.settings.recovery_days_kept,
+            input_days_kept=self.settings.input_days_kept,
             silent_intervals=self.settings.silent_intervals,
         )
-        with scheduler if self.settings.role != "web" else nullcontext():
+        with scheduler if self.settings.role in {"all", "jobs"} else nullcontext():
             # What start-up made stays for good: walking it again and again for garbage stopped
             # every request for 30 ms now and then.
             gc.collect()
             gc.freeze()
+            is_collector = self.settings.role in {"all", "collect"}
             when_told_to_stop(self.live.close)
-            yield
+            async with (
+                self.collecting.running(is_on=is_collector),
+                self.listening.running(is_on=is_collector),
+            ):
+                yield
             self.live.close()
             await self.commits.close()
+            await self.deliveries.close()
         self.database.close()
 
 
@@ -170,7 +177,8 @@ def create_app(settings: Settings | None = None) -> ASGIApplication:
     )
 
     async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        door = running.doors.get(scope["path"]) if scope["type"] == "http" else None
+        path = scope["path"] if scope["type"] == "http" else ""
+        door = running.doors.get(path) or running.wire.door(path)
         if door is not None:
             await door(scope, receive, send)
         else:
@@ -223,6 +231,8 @@ def _litestar(running: _Meterbook) -> Litestar:
             registrations=settings.registrations_per_minute,
         ),
         trusted_proxies=networks(settings.trusted_proxies),
+        probe=running.collecting.collector.probe,
+        discover=running.collecting.collector.discover,
         region_map=_region_map(settings.regions),
     )
     return app

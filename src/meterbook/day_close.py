@@ -21,13 +21,14 @@ import sqlalchemy as sa
 from meterbook import daybook, ledger
 from meterbook.domain.closed_days import ClosedDay, DayColumns, Merged, fold, merge
 from meterbook.domain.local_days import day_bounds, day_number, local_day, midnight, numbered_day
-from meterbook.domain.readings import Counting, Quality
+from meterbook.domain.readings import HALF_HOUR_S, Quality
 from meterbook.rollups.changes import count_days, hold_regions
 from meterbook.rollups.upkeep import settle_all
 from meterbook.storage.database import Database, is_conflict
 from meterbook.storage.tables import channels, day_closes
 
-CHANNELS_PER_CHUNK = 5_000  # one commit of 240,000 readings: 100 ms, so packets hardly wait
+CHANNELS_PER_CHUNK = 5_000  # one commit of 240,000 readings: 100 ms, so packets hardly wait; of
+# channels kept by the minute as many fewer
 _TRIES_MAX = 10  # of one chunk, against late packets arriving in that very moment
 
 
@@ -50,9 +51,9 @@ class DayClose(msgspec.Struct, frozen=True):
 
 class _Chunk(msgspec.Struct, frozen=True):
     channel_ids: daybook.IntColumn
-    interval_s: daybook.IntColumn
+    interval_s: int
     alone: bool
-    """Every channel between the first and the last is one of these, with one interval length."""
+    """Every channel between the first and the last is one of these."""
     picked: bool = False
     """Only these channels are meant, however many lie between them."""
 
@@ -111,8 +112,7 @@ def close_channels(
     taken = 0
     for begin in range(0, len(channel_ids), CHANNELS_PER_CHUNK):
         some = channel_ids[begin : begin + CHANNELS_PER_CHUNK]
-        lengths = np.full(len(some), interval_s, dtype=np.int64)
-        chunk = _Chunk(some, lengths, alone=False, picked=True)
+        chunk = _Chunk(some, interval_s, alone=False, picked=True)
         taken += _close_chunk_once(connection, chunk, day=day, zone=zone, now=now)[1]
     return taken
 
@@ -200,34 +200,48 @@ def _superseded(merged: Merged, zone: ZoneInfo) -> Iterator[tuple[int, int, Qual
 
 
 def _chunks(database: Database, *, zone: ZoneInfo, channels_per_chunk: int) -> Iterator[_Chunk]:
-    last = 0
-    while True:
-        with database.reading() as connection:
-            rows = connection.execute(
-                sa.select(channels.c.id, channels.c.interval_s)
-                .where(_closable(zone), channels.c.id > last)
-                .order_by(channels.c.id)
-                .limit(channels_per_chunk)
-            ).all()
-            if not rows:
-                return
-            first, last = rows[0][0], rows[-1][0]
-            between = connection.execute(
-                sa.select(sa.func.count()).where(channels.c.id.between(first, last))
-            ).scalar_one()
-        table = np.array([tuple(row) for row in rows], dtype=np.int64)
-        uniform = bool((table[:, 1] == table[0, 1]).all())
-        yield _Chunk(table[:, 0], table[:, 1], alone=uniform and between == len(rows))
+    """Yield the zone's channels by the length of their intervals: each has a grid of its own."""
+    with database.reading() as connection:
+        lengths_s = connection.scalars(
+            sa.select(channels.c.interval_s)
+            .where(channels.c.zone == zone.key)
+            .distinct()
+            .order_by(channels.c.interval_s)
+        ).all()
+    for interval_s in lengths_s:
+        count = max(channels_per_chunk * min(interval_s, HALF_HOUR_S) // HALF_HOUR_S, 1)
+        last = 0
+        while chunk := _next_chunk(database, zone, interval_s, after=last, count=count):
+            yield chunk
+            last = int(chunk.channel_ids[-1])
 
 
-def _closable(zone: ZoneInfo) -> sa.ColumnElement[bool]:
-    return sa.and_(channels.c.zone == zone.key, channels.c.counting == int(Counting.INTERVAL))
+def _next_chunk(
+    database: Database, zone: ZoneInfo, interval_s: int, *, after: int, count: int
+) -> _Chunk | None:
+    with database.reading() as connection:
+        ids = connection.scalars(
+            sa.select(channels.c.id)
+            .where(_alike(zone, interval_s), channels.c.id > after)
+            .order_by(channels.c.id)
+            .limit(count)
+        ).all()
+        if not ids:
+            return None
+        between = connection.execute(
+            sa.select(sa.func.count()).where(channels.c.id.between(ids[0], ids[-1]))
+        ).scalar_one()
+    return _Chunk(np.array(ids, dtype=np.int64), interval_s, alone=between == len(ids))
 
 
-def _among(chunk: _Chunk, zone: ZoneInfo, offset_s: int) -> sa.Select[tuple[int]]:
-    # A reading off its channel's grid has no place in a closed day: it stays in the daybook.
-    on_grid = sa.literal(offset_s) % channels.c.interval_s == 0
-    among = sa.select(channels.c.id).where(_closable(zone), on_grid)
+def _alike(zone: ZoneInfo, interval_s: int) -> sa.ColumnElement[bool]:
+    return sa.and_(channels.c.zone == zone.key, channels.c.interval_s == interval_s)
+
+
+def _among(chunk: _Chunk, zone: ZoneInfo) -> sa.Select[tuple[int]] | None:
+    if chunk.alone:
+        return None
+    among = sa.select(channels.c.id).where(_alike(zone, chunk.interval_s))
     return among.where(channels.c.id.in_(chunk.channel_ids.tolist())) if chunk.picked else among
 
 
@@ -282,20 +296,20 @@ def _in_ledger(
 def _take(connection: sa.Connection, chunk: _Chunk, *, day: date, zone: ZoneInfo) -> DayColumns:
     begins_at, ends_at = day_bounds(day, zone)
     parts: list[tuple[daybook.IntColumn, ...]] = []
-    for start in daybook.open_interval_starts(connection, starts_at=begins_at, ends_at=ends_at):
-        offset = start - begins_at
+    # A reading off its channel's grid has no place in a closed day: it stays in the daybook.
+    for start in daybook.open_interval_starts(
+        connection, starts_at=begins_at, ends_at=ends_at, step_s=chunk.interval_s
+    ):
         channel_id, amount, quality = daybook.take_interval(
             connection,
             starts_at=start,
             first_channel_id=int(chunk.channel_ids[0]),
             last_channel_id=int(chunk.channel_ids[-1]),
-            among=None
-            if chunk.alone and offset % chunk.interval_s[0] == 0
-            else _among(chunk, zone, offset),
+            among=_among(chunk, zone),
         )
-        interval_s = chunk.interval_s[np.searchsorted(chunk.channel_ids, channel_id)]
-        parts.append((channel_id, amount, quality, offset // interval_s, interval_s))
-    empty = (np.empty(0, dtype=np.int64),) * 5
+        slot = (start - begins_at) // chunk.interval_s
+        parts.append((channel_id, amount, quality, np.full(len(channel_id), slot)))
+    empty = (np.empty(0, dtype=np.int64),) * 4
     columns = [np.concatenate(part) for part in zip(*(parts or [empty]), strict=True)]
     return DayColumns(
         channel_id=columns[0],
@@ -303,7 +317,7 @@ def _take(connection: sa.Connection, chunk: _Chunk, *, day: date, zone: ZoneInfo
         slot=columns[3],
         amount=columns[1],
         quality=columns[2],
-        slots_in_day=(ends_at - begins_at) // columns[4],
+        slots_in_day=np.full(len(columns[0]), (ends_at - begins_at) // chunk.interval_s),
     )
 
 

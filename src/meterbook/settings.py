@@ -31,8 +31,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     reading_kwh_max: float = 1000.0
     queue_readings_max: int = 20_000
     upload_bytes_max: int = 268_435_456
+    poll_seconds: int = 60
     close_delay_minutes: int = 30
     recovery_days_kept: int = 14
+    devices_max: int = 10_000
+    input_days_kept: int = 400
     session_idle_minutes: int = 60 * 24 * 14
     session_days: int = 90
     live_streams_per_account: int = 8
@@ -43,8 +46,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     registrations_per_minute: int = 20
     trusted_proxies: str = ""
     secret_key: str = ""
+    mqtt_url: str = ""
+    mqtt_client_id: str = "meterbook"
+    mqtt_ca_file: str = ""
+    mqtt_topics: str = (
+        "emon/#, tele/+/SENSOR, shellies/#, +/status/#, +/events/rpc, "
+        "v1/devices/me/telemetry, v1/gateway/telemetry"
+    )
+    mqtt_prefix: str = "meterbook"
+    mqtt_discovery_prefix: str = "homeassistant"
+    mqtt_publish_meters: str = ""
+    mqtt_publish_seconds: int = 60
     log_level: str = "info"
     role: str = "all"
+
+    @property
+    def mqtt(self) -> dict[str, str]:
+        """What says where the broker is and what to do there, under names without `mqtt_`."""
+        names = ("url", "client_id", "ca_file", "topics", "prefix", "discovery_prefix")
+        return {name: getattr(self, f"mqtt_{name}") for name in (*names, "publish_meters")}
 
     @property
     def database_url(self) -> str:
@@ -60,8 +80,11 @@ SENTENCES = {
     "reading_kwh_max": "Largest plausible energy of one half hour, kWh.",
     "queue_readings_max": "Readings that may wait to be stored before senders are told to wait.",
     "upload_bytes_max": "Largest body of POST /readings, after decompression.",
+    "poll_seconds": "How often Modbus hosts are read that have no period of their own, 5 to 3600.",
     "close_delay_minutes": "How long after local midnight a day is closed.",
     "recovery_days_kept": "For how many days recovery files are kept.",
+    "devices_max": "Devices that may send with the keys of one account, or without a key.",
+    "input_days_kept": "For how many days what devices sent is kept as they sent it.",
     "session_idle_minutes": "After how long without a click a browser is signed out.",
     "session_days": "After how many days a browser is signed out, however much it is used.",
     "live_streams_per_account": "Pages of one account that one process keeps up to date at once.",
@@ -72,8 +95,16 @@ SENTENCES = {
     "registrations_per_minute": "New accounts from one address in a minute.",
     "trusted_proxies": "Networks of proxies whose X-Forwarded-For and -Proto are believed.",
     "secret_key": "Key that encrypts personal data; empty: the file secret.key in data_dir.",
+    "mqtt_url": "MQTT broker, mqtt://user:password@host:1883 or mqtts://...; empty: none.",
+    "mqtt_client_id": "Name of our persistent session at the broker; one for each installation.",
+    "mqtt_ca_file": "Certificates the broker's must come from; empty: the system's.",
+    "mqtt_topics": "Topics listened to, comma-separated.",
+    "mqtt_prefix": "Our own topics: PREFIX/packets takes packets, PREFIX/meters/ID has figures.",
+    "mqtt_discovery_prefix": "Where Home Assistant's discovery messages are read and written.",
+    "mqtt_publish_meters": "Meter IDs whose figures are published, comma-separated.",
+    "mqtt_publish_seconds": "How often figures that have changed are published.",
     "log_level": "debug, info, warning or error.",
-    "role": "all, web (no jobs) or jobs (no doors for readings); `serve --role` sets it.",
+    "role": "all, web (only answers), collect (polls hosts) or jobs; `serve --role` sets it.",
 }
 SECRETS = frozenset({"secret_key"})
 
@@ -163,7 +194,7 @@ def _shown(name: str, set_to: object) -> str:
     if name in SECRETS:
         return "********" if set_to else ""
     text = str(set_to)
-    if name == "database" and "@" in text:
+    if name in {"database", "mqtt_url"} and "@" in text:
         scheme, _, rest = text.partition("://")
         user = rest.rpartition("@")[0].partition(":")[0]
         return f"{scheme}://{user}:********@{rest.rpartition('@')[2]}"

@@ -5,6 +5,7 @@ The routes come from the application's own table: a new one without a decision h
 """
 
 import re
+from typing import Any
 
 import pytest
 from litestar import Litestar
@@ -41,6 +42,14 @@ DECISIONS: dict[str, frozenset[str]] = {
     "GET /management-dashboard/silent": STAFF,
     "GET /management-dashboard/unclaimed": STAFF,
     "GET /management-dashboard/conflicts": STAFF,
+    "GET /sites": SIGNED_IN,
+    "GET /sites/{location_id:int}": OWNER | STAFF,
+    "GET /hosts/{host_id:int}": OWNER | STAFF,
+    "GET /profile/{meter_id:str}/consumption/figures": OWNER | STAFF,
+    "POST /profile": frozenset(),  # a form: without the page's own token nobody
+    "POST /profile/{meter_id:str}/name": frozenset(),
+    "GET /register": EVERYBODY,
+    "POST /register": frozenset(),
     "GET /profile/{meter_id:str}/live": OWNER | STAFF,
     "GET /management-dashboard/live": STAFF,
     "GET /account": SIGNED_IN,
@@ -57,7 +66,7 @@ DECISIONS: dict[str, frozenset[str]] = {
     "POST /manage/{kind:str}/{item:str}": frozenset(),
     "POST /manage/{kind:str}/{item:str}/{action:str}": frozenset(),
     "GET /sign-in": EVERYBODY,
-    "POST /sign-in": frozenset(),  # a form: without the page's own token nobody
+    "POST /sign-in": frozenset(),
     "POST /sign-out": frozenset(),
     "POST /preferences": frozenset(),
     "GET /assets/{fingerprint:str}/{name:str}": EVERYBODY,
@@ -78,6 +87,24 @@ DECISIONS: dict[str, frozenset[str]] = {
     "GET /user/hosts/{host_id:int}/measurements": OWNER | ADMIN,
     "POST /user/hosts/{host_id:int}/measurements": OWNER | ADMIN,
     "DELETE /user/hosts/{host_id:int}/measurements": OWNER | ADMIN,
+    "GET /user/hosts/{host_id:int}/readings": OWNER | STAFF,
+    "GET /user/hosts/{host_id:int}/status": OWNER | STAFF,
+    "GET /user/hosts/{host_id:int}/traits": OWNER | STAFF,
+    "PATCH /user/hosts/{host_id:int}/traits": OWNER | ADMIN,
+    "POST /admin/hosts/{host_id:int}/counter-events": ADMIN,
+    "GET /user/locations/{location_id:int}/energy": OWNER | STAFF,
+    "GET /user/locations/{location_id:int}/arrays": OWNER | STAFF,
+    "POST /user/locations/{location_id:int}/arrays": OWNER | ADMIN,
+    "PATCH /user/locations/{location_id:int}/arrays/{array_id:int}": OWNER | ADMIN,
+    "DELETE /user/locations/{location_id:int}/arrays/{array_id:int}": OWNER | ADMIN,
+    "GET /user/device-keys": SIGNED_IN,
+    "POST /user/device-keys": SIGNED_IN,
+    "DELETE /user/device-keys/{key_id:int}": SIGNED_IN,
+    "GET /user/devices": SIGNED_IN,
+    "PATCH /user/devices/{device_id:int}": OWNER | ADMIN,
+    "POST /user/devices/{device_id:int}/inputs/{input_id:int}/claim": OWNER | ADMIN,
+    "DELETE /user/devices/{device_id:int}/inputs/{input_id:int}/claim": OWNER | ADMIN,
+    "GET /admin/unclaimed-devices": STAFF,
     "GET /admin/unclaimed-meters": STAFF,
     "GET /admin/conflicts": STAFF,
     **{
@@ -87,6 +114,8 @@ DECISIONS: dict[str, frozenset[str]] = {
             "locations/{location_id:int}": "GET PATCH DELETE",
             "hosts": "GET POST",
             "hosts/{host_id:int}": "GET PATCH DELETE",
+            "hosts/{host_id:int}/probe": "POST",
+            "hosts/{host_id:int}/discover": "POST",
             "meters": "GET POST",
             "meters/{meter_id:int}": "GET PATCH DELETE",
             "measurements": "GET POST",
@@ -99,11 +128,12 @@ DECISIONS: dict[str, frozenset[str]] = {
             "meter-points/{point_id:int}": "PATCH",
             "packet-meters/{meter_id:int}/key": "POST DELETE",
             "audit": "GET",
+            "devices/{device_id:int}": "PATCH",
         }.items()
         for method in methods.split()
     },
 }
-FORMS = {route.split()[1] for route, who in DECISIONS.items() if not who}
+FORMS = {route for route, who in DECISIONS.items() if not who}
 METER = 424242
 
 
@@ -154,6 +184,9 @@ def test_the_door_opens_to_whom_it_should(
         _, token = signed_in(book, f"leaving {caller}")  # the others' tokens are needed again
     path = filled(path, harmless=may and (method == "DELETE" or path.endswith("/key")))
     # Bodies that change nothing: of what is not there, of no difference, or wrong.
+    body: dict[str, Any] = {"measurements": ["nothing"]} if method in {"POST", "DELETE"} else {}
+    if path.endswith("/arrays"):
+        body = {"name": "roof", "peak_W": 1, "tilt_deg": 0, "azimuth_deg": 0}
     body = {"measurements": ["nothing"]} if method in {"POST", "DELETE"} else {}
     if may and path.endswith("/live"):  # never ends
         with client_of(server.url, token) as client, client.stream("GET", path) as stream:
@@ -165,6 +198,7 @@ def test_the_door_opens_to_whom_it_should(
         assert answer.status_code not in {401, 403}, answer.text
         assert answer.status_code != 404 or method == "DELETE" or path.endswith("/key")
         return
+    tokenless = caller in {"nobody", "meter key", "dead token"} and route not in FORMS
     is_form = path in FORMS or not DECISIONS[route]
     tokenless = caller in {"nobody", "meter key", "dead token"} and not is_form
     assert answer.status_code in ({401} if tokenless else {403, 404}), answer.text
@@ -179,6 +213,7 @@ def filled(path: str, *, harmless: bool) -> str:
     path = path.replace("{item:str}", "1")
     for kind, thing in (("int", "999" if harmless else there), ("str", there)):
         path = re.sub(rf"{{\w+:{kind}}}", thing, path)
+    path = path.replace("/readings", "/readings?measurement=current")
     path = path.replace("/management-dashboard", "/management-dashboard/", path.count("/") == 1)
     return path.replace("/admin/measurements/1", f"/admin/measurements/{NAMES[harmless]}")
 

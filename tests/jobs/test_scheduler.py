@@ -23,6 +23,7 @@ def scheduler_of(database: Database, folder: Path) -> Scheduler:
         close_delay_s=1800,
         recovery_days_kept=14,
         silent_intervals=4,
+        input_days_kept=400,
     )
 
 

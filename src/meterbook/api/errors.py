@@ -20,6 +20,7 @@ from meterbook.registry.meters import UnknownMeterError
 from meterbook.registry.passwords import WeakPasswordError
 from meterbook.registry.refusals import InUseError, NotThereError, WrongFieldError
 from meterbook.registry.sign_in import WrongCredentialsError
+from meterbook.registry.sunspec_layouts import NotDiscoveredError
 from meterbook.storage.database import is_unreachable
 from meterbook.storage.dialects import taken_columns
 
@@ -59,7 +60,7 @@ def _problem_of(error: Exception) -> tuple[Problem, Mapping[str, str]]:  # noqa:
             return problem(401, str(error)), {"WWW-Authenticate": "Token"}
         case NotThereError() | UnknownMeterError():
             return problem(404, str(error)), {}
-        case InUseError():
+        case InUseError() | NotDiscoveredError():
             return problem(409, str(error)), {}
         case TooManyAttemptsError():
             return problem(429, str(error)), {"Retry-After": str(error.retry_after_s)}

@@ -1,23 +1,29 @@
 """`/user/hosts` and `/admin/hosts`."""
 
+import asyncio
 from typing import Annotated
 
 import msgspec
 from litestar import delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
+from litestar.status_codes import HTTP_200_OK
 from msgspec import UNSET, UnsetType
 
 from meterbook.access import Visit
 from meterbook.api.wire import Id, ItemId, Limit, Offset, TextOrNone, given
 from meterbook.domain.host_addresses import HOST_CHARACTERS_MAX
+from meterbook.domain.host_probes import HostProbe
 from meterbook.registry import hosts
-from meterbook.registry.hosts import Host
+from meterbook.registry.hosts import POLL_S_MAX, POLL_S_MIN, Host
+from meterbook.registry.poll_plans import PolledHost, whole_host
+from meterbook.registry.sunspec_layouts import Discovery, SunSpecDevice, adopt_device
 
 Address = Annotated[
     str, msgspec.Meta(min_length=1, max_length=HOST_CHARACTERS_MAX, examples=["127.0.0.1"])
 ]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
+PollSeconds = Annotated[int, msgspec.Meta(ge=POLL_S_MIN, le=POLL_S_MAX, examples=[60])]
 SlaveAddress = Annotated[int, msgspec.Meta(ge=0, le=247)]
 
 
@@ -31,6 +37,7 @@ class NewHost(msgspec.Struct, frozen=True):
     location: Id
     meter: Id
     description: TextOrNone = ""
+    poll_seconds: PollSeconds | None = None
 
 
 class HostChange(msgspec.Struct, frozen=True):
@@ -43,6 +50,7 @@ class HostChange(msgspec.Struct, frozen=True):
     user: Id | UnsetType = UNSET
     location: Id | UnsetType = UNSET
     meter: Id | UnsetType = UNSET
+    poll_seconds: PollSeconds | UnsetType | None = UNSET
 
 
 @get("/user/hosts", sync_to_thread=True, summary="My hosts")
@@ -87,3 +95,34 @@ def remove_host(visit: NamedDependency[Visit], host_id: ItemId) -> None:
     """Remove one host; if it was ever read, its readings stay and it is archived."""
     with visit.writing() as (connection, account):
         hosts.remove_host(connection, host_id=host_id, by=account.id, now=visit.now)
+
+
+@post("/admin/hosts/{host_id:int}/probe", status_code=HTTP_200_OK, summary="Read a host now")
+async def probe_host(visit: NamedDependency[Visit], host_id: ItemId) -> HostProbe:
+    """Read every register of the host's meter once, and show words and numbers as they came."""
+    whole = await asyncio.to_thread(_whole_host, visit, host_id)
+    return await visit.book.probe(whole)
+
+
+@post(
+    "/admin/hosts/{host_id:int}/discover",
+    status_code=HTTP_200_OK,
+    summary="Ask a SunSpec host what it has",
+)
+async def discover_host(visit: NamedDependency[Visit], host_id: ItemId) -> Discovery:
+    """Find out what a SunSpec device has; its host is then of a meter with those measurements."""
+    whole = await asyncio.to_thread(_whole_host, visit, host_id)
+    device = await visit.book.discover(whole)
+    return await asyncio.to_thread(_adopt, visit, host_id, device)
+
+
+def _adopt(visit: Visit, host_id: int, device: SunSpecDevice) -> Discovery:
+    with visit.writing() as (connection, account):
+        return adopt_device(
+            connection, host_id=host_id, device=device, by=account.id, now=visit.now
+        )
+
+
+def _whole_host(visit: Visit, host_id: int) -> PolledHost:
+    with visit.reading() as (connection, _):
+        return whole_host(connection, host_id=host_id)

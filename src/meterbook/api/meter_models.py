@@ -1,5 +1,7 @@
 """`/meters` and `/admin/meters`: meter models."""
 
+from typing import Annotated
+
 import msgspec
 from litestar import delete, get, patch, post
 from litestar.di import NamedDependency
@@ -8,17 +10,27 @@ from msgspec import UNSET, UnsetType
 
 from meterbook.access import Visit
 from meterbook.api.wire import ItemId, Limit, Offset, Text, given
-from meterbook.domain.modbus_numbers import Direction
+from meterbook.domain.modbus_numbers import WORDS_MAX, Direction
 from meterbook.registry import meter_models
 from meterbook.registry.measurements import Measurement
 from meterbook.registry.meter_models import MeterModel
 
+DelayMs = Annotated[int, msgspec.Meta(ge=0, le=10_000)]
+TimeoutMs = Annotated[int, msgspec.Meta(ge=50, le=60_000)]
+BlockWords = Annotated[int, msgspec.Meta(ge=1, le=WORDS_MAX)]
+HoleWords = Annotated[int, msgspec.Meta(ge=0, le=WORDS_MAX)]
+
 
 class NewMeterModel(msgspec.Struct, frozen=True):
-    """A meter model to be."""
+    """A meter model to be; limits that are null or left out are the usual ones."""
 
     name: Text
     direction: Direction = msgspec.field(name="type")
+    connect_delay_ms: DelayMs | None = None
+    timeout_ms: TimeoutMs | None = None
+    gap_ms: DelayMs | None = None
+    block_words_max: BlockWords | None = None
+    hole_words_max: HoleWords | None = None
 
 
 class MeterModelChange(msgspec.Struct, frozen=True):
@@ -26,6 +38,11 @@ class MeterModelChange(msgspec.Struct, frozen=True):
 
     name: Text | UnsetType = UNSET
     direction: Direction | UnsetType = msgspec.field(name="type", default=UNSET)
+    connect_delay_ms: DelayMs | UnsetType | None = UNSET
+    timeout_ms: TimeoutMs | UnsetType | None = UNSET
+    gap_ms: DelayMs | UnsetType | None = UNSET
+    block_words_max: BlockWords | UnsetType | None = UNSET
+    hole_words_max: HoleWords | UnsetType | None = UNSET
 
 
 @get("/meters", sync_to_thread=True, summary="Available meter models")

@@ -18,6 +18,7 @@ RegisterAddress = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 Unit = Annotated[str, msgspec.Meta(max_length=16, pattern=r"^[^\x00-\x1f\x7f]*$", examples=["A"])]
 Scale = Annotated[float, msgspec.Meta(ge=-1e12, le=1e12)]
 Missing = Annotated[list[int], msgspec.Meta(max_length=8)]
+WordAddresses = Annotated[list[RegisterAddress], msgspec.Meta(max_length=4)]
 
 
 class NewRegister(msgspec.Struct, frozen=True):
@@ -32,6 +33,8 @@ class NewRegister(msgspec.Struct, frozen=True):
     word_order: WordOrder = WordOrder.HIGH_FIRST
     scale: Scale = 1.0
     missing: Missing = []
+    scale_address: RegisterAddress | None = None
+    word_addresses: WordAddresses = []
 
 
 class RegisterChange(msgspec.Struct, frozen=True):
@@ -46,6 +49,8 @@ class RegisterChange(msgspec.Struct, frozen=True):
     word_order: WordOrder | UnsetType = UNSET
     scale: Scale | UnsetType = UNSET
     missing: Missing | UnsetType = UNSET
+    scale_address: RegisterAddress | UnsetType | None = UNSET
+    word_addresses: WordAddresses | UnsetType = UNSET
 
 
 @get("/admin/registers", sync_to_thread=True, summary="All registers")

@@ -6,6 +6,15 @@ hands the columns to the loader, and only the loader and day close write the led
 """
 
 from meterbook.bulk_load.by_meter import MeterTotals, load_by_meter, load_totals_by_meter
+from meterbook.bulk_load.by_series import MeterSeries, load_by_series
 from meterbook.bulk_load.loader import LoadReport, load
 
-__all__ = ["LoadReport", "MeterTotals", "load", "load_by_meter", "load_totals_by_meter"]
+__all__ = [
+    "LoadReport",
+    "MeterSeries",
+    "MeterTotals",
+    "load",
+    "load_by_meter",
+    "load_by_series",
+    "load_totals_by_meter",
+]

@@ -22,7 +22,9 @@ from meterbook.registry import meters
 from meterbook.storage.dialects import batch
 
 
-class _Group(msgspec.Struct, frozen=True):
+class Group(msgspec.Struct, frozen=True):
+    """Readings of channels of one zone and interval length."""
+
     zone: ZoneInfo
     interval_s: int
     readings: ReadingColumns
@@ -56,10 +58,10 @@ def load_by_meter(
         return LoadReport()
     numbers = distinct(columns.source)
     known = known_or_new(connection, numbers, default_zone=default_zone, now=now)
-    channel_ids = _channels_of(columns, numbers, known)
+    channel_ids = channels_of(columns, numbers, known)
     columns = msgspec.structs.replace(columns, source=channel_ids)
     report = LoadReport()
-    for group in _groups(connection, columns):
+    for group in groups(connection, columns):
         report = report.plus(
             load_channels(
                 connection, group.readings, zone=group.zone, now=now, book_stands=book_stands
@@ -136,9 +138,10 @@ def known_or_new(
     return known
 
 
-def _channels_of(
+def channels_of(
     columns: ReadingColumns, numbers: IntColumn, known: dict[int, list[meters.Installation]]
 ) -> IntColumn:
+    """Return the channel of each reading whose source is a meter ID, shape (n,)."""
     first = np.array([known[number][0].channel_id for number in numbers.tolist()], dtype=np.int64)
     channel_ids: IntColumn = first[np.searchsorted(numbers, columns.source)]
     for number in numbers.tolist():
@@ -148,12 +151,13 @@ def _channels_of(
     return channel_ids
 
 
-def _groups(connection: sa.Connection, columns: ReadingColumns) -> Iterator[_Group]:
+def groups(connection: sa.Connection, columns: ReadingColumns) -> Iterator[Group]:
+    """Yield the readings of channels by zone and interval length."""
     kinds = _kinds(connection, distinct(columns.source).tolist())
     for (zone, interval_s), members in kinds.items():
         alone = len(kinds) == 1
         readings = columns if alone else columns.only(np.isin(columns.source, members))
-        yield _Group(time_zone(zone), interval_s, readings)
+        yield Group(time_zone(zone), interval_s, readings)
 
 
 def _kinds(

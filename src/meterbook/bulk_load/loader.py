@@ -21,7 +21,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from meterbook import daybook, ledger
-from meterbook.bulk_load.local_slots import local_slots
+from meterbook.bulk_load.local_slots import LocalSlots, local_slots, summed_up
 from meterbook.day_close import close_channels, put_into_ledger
 from meterbook.domain.closed_days import ClosedDay, fold, merge
 from meterbook.domain.local_days import day_bounds, day_number, local_day, midnight, numbered_day
@@ -58,8 +58,10 @@ class LoadReport(msgspec.Struct, frozen=True):
     """Days of a channel that the ledger did not have."""
     revised_days: int = 0
     """Days of a channel that got their next revision."""
+    unplaced: int = 0
+    """Of a day that is not over, in intervals that do not add up to the channel's: not stored."""
     differing: int = 0
-    """The book has another value, which stays (only where the book stands)."""
+    """The book had another value: kept, and it counts only where the book stands."""
     first_starts_at: int | None = None
     """Start of the earliest interval."""
     last_starts_at: int | None = None
@@ -137,35 +139,37 @@ def load_channels(
     zone: ZoneInfo,
     now: int,
     book_stands: bool = False,
+    file_interval_s: int | None = None,
 ) -> LoadReport:
     """
     Load readings of channels of one zone and interval length in the caller's transaction.
 
+    :param file_interval_s: length of the readings' intervals where it is not the channels'.
+        Ended days then keep the file's intervals; an open day is summed up to the channels'.
     :raises MixedChannelsError: if the channels do not fit together.
     """
     if not len(columns):
         return LoadReport()
-    channel_ids = distinct(columns.source)
-    interval_s = _interval_s(connection, channel_ids, zone=zone)
+    interval_s = _interval_s(connection, distinct(columns.source), zone=zone)
     once = settled(columns)
-    slots, off_grid = local_slots(once.readings, zone=zone, interval_s=interval_s)
-    ended = slots.day_ends_at <= now
-    closed, open_ = slots.only(ended), slots.only(~ended).readings
+    from_s = file_interval_s or interval_s
+    placed = _placed(once.readings, zone=zone, from_s=from_s, to_s=interval_s, now=now)
     take_waiting(
         connection,
-        channel_id=closed.readings.source,
-        day=closed.day,
+        channel_id=placed.closed.readings.source,
+        day=placed.closed.day,
         interval_s=interval_s,
         zone=zone,
         now=now,
     )
     days = load_days(
-        connection, fold(closed.columns()), zone=zone, now=now, book_stands=book_stands
+        connection, fold(placed.closed.columns()), zone=zone, now=now, book_stands=book_stands
     )
     if book_stands:
-        open_, differing = _unknown_to_daybook(connection, open_)
+        open_, differing = _unknown_to_daybook(connection, placed.open)
         days = msgspec.structs.replace(days, differing=days.differing + differing)
     else:
+        open_ = placed.open
         keep_superseded(connection, _readings(once.superseded), now=now)
     daybook.record_readings(connection, _readings(open_), received_at_ms=now * 1000)
     return msgspec.structs.replace(
@@ -173,11 +177,32 @@ def load_channels(
         readings=len(columns),
         repeated=once.repeated,
         conflicts=len(once.superseded),
-        off_grid=off_grid,
+        off_grid=placed.off_grid,
+        unplaced=placed.unplaced,
         open_readings=len(open_),
-        first_starts_at=int(columns.starts_at.min()),
-        last_starts_at=int(columns.starts_at.max()),
+        **_span(columns),
     )
+
+
+def _span(columns: ReadingColumns) -> dict[str, int]:
+    first, last = int(columns.starts_at.min()), int(columns.starts_at.max())
+    return {"first_starts_at": first, "last_starts_at": last}
+
+
+class _Placed(msgspec.Struct, frozen=True):
+    closed: LocalSlots
+    open: ReadingColumns
+    off_grid: int
+    unplaced: int
+
+
+def _placed(
+    readings: ReadingColumns, *, zone: ZoneInfo, from_s: int, to_s: int, now: int
+) -> _Placed:
+    slots, off_grid = local_slots(readings, zone=zone, interval_s=from_s)
+    ended = slots.day_ends_at <= now
+    open_, unplaced = summed_up(slots.only(~ended).readings, zone=zone, from_s=from_s, to_s=to_s)
+    return _Placed(slots.only(ended), open_, off_grid, unplaced)
 
 
 def load_days(
@@ -191,7 +216,10 @@ def load_days(
     """Put ended days into the ledger; what waits in the daybook for them must be there already."""
     existing = ledger.days_by_key(connection, [(day.day, day.channel_id) for day in days])
     differing = 0
-    if book_stands and existing:
+    if existing and not book_stands:
+        pairs = ((existing.get((day.day, day.channel_id)), day) for day in days)
+        differing = sum(_differing(stored, day) for stored, day in pairs if stored is not None)
+    elif existing:
         wanted = []
         for day in days:
             stored = existing.get((day.day, day.channel_id))

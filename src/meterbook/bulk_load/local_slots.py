@@ -8,8 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from meterbook.domain.closed_days import DayColumns
-from meterbook.domain.local_days import day_number, local_day, midnight
+from meterbook.domain.local_days import day_number, grid_offset_s, local_day, midnight
 from meterbook.domain.reading_columns import IntColumn, ReadingColumns
+from meterbook.domain.readings import Quality
+
+DAY_S = 86_400
 
 
 class LocalSlots(msgspec.Struct, frozen=True):
@@ -50,7 +53,11 @@ class LocalSlots(msgspec.Struct, frozen=True):
 def local_slots(
     readings: ReadingColumns, *, zone: ZoneInfo, interval_s: int
 ) -> tuple[LocalSlots, int]:
-    """Return the readings that lie on the grid of their local day, and how many do not."""
+    """
+    Return the readings that lie on the grid of their local day, and how many do not.
+
+    :param interval_s: 86400 stands for the whole local day, however long it is.
+    """
     first = local_day(int(readings.starts_at.min()), zone)
     last = local_day(int(readings.starts_at.max()), zone)
     number = day_number(first)
@@ -59,7 +66,9 @@ def local_slots(
         dtype=np.int64,
     )
     index = np.searchsorted(midnights, readings.starts_at, side="right") - 1
-    slots = np.diff(midnights) // interval_s
+    lengths = np.diff(midnights)
+    # A day that the calendar skips has no interval, not even where the day is the interval.
+    slots = (lengths > 0).astype(np.int64) if interval_s == DAY_S else lengths // interval_s
     slot, rest = np.divmod(readings.starts_at - midnights[index], interval_s)
     placed = LocalSlots(readings, index + number, slot, slots[index], midnights[index + 1])
     # Where a zone once moved by odd minutes, the end of that day is shorter than an interval.
@@ -67,3 +76,34 @@ def local_slots(
     if on_grid.all():
         return placed, 0
     return placed.only(on_grid), int((~on_grid).sum())
+
+
+def summed_up(
+    readings: ReadingColumns, *, zone: ZoneInfo, from_s: int, to_s: int
+) -> tuple[ReadingColumns, int]:
+    """
+    Return the readings in longer intervals, and how many found no place in a complete one.
+
+    The quality of a sum is that of its parts, MIXED where they differ.
+    """
+    if from_s == to_s or not len(readings):
+        return readings, 0
+    nothing = readings.only(np.empty(0, dtype=np.int64))
+    if to_s % from_s:
+        return nothing, len(readings)
+    order = np.lexsort((readings.starts_at, readings.source))
+    sorted_ = readings.only(order)
+    offset = grid_offset_s(zone, interval_s=to_s)
+    starts = sorted_.starts_at - (sorted_.starts_at - offset) % to_s
+    begins = np.flatnonzero(np.r_[True, (np.diff(starts) != 0) | (np.diff(sorted_.source) != 0)])
+    counts = np.diff(np.r_[begins, len(sorted_)])
+    lowest = np.minimum.reduceat(sorted_.quality, begins)
+    highest = np.maximum.reduceat(sorted_.quality, begins)
+    sums = ReadingColumns(
+        sorted_.source[begins],
+        starts[begins],
+        np.add.reduceat(sorted_.amount, begins),
+        np.where(lowest == highest, lowest, int(Quality.MIXED)),
+    )
+    whole = counts == to_s // from_s
+    return sums.only(whole), int(counts[~whole].sum())

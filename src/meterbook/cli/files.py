@@ -9,25 +9,33 @@ from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import click
 from rich.console import Console
 from rich.progress import Progress
 
 from meterbook import day_close
+from meterbook.cli.export_readings import export_commands
 from meterbook.cli.file_outcomes import FileOutcome, ImportOptions
+from meterbook.cli.import_any import import_any
 from meterbook.cli.import_json import import_masterdb, import_recovery
 from meterbook.cli.import_lcl import import_lcl
+from meterbook.cli.import_options import mapping_said, meters_said, shape_options
 from meterbook.cli.opened import opened_database, settings_with
 from meterbook.domain.local_days import time_zone
 from meterbook.exports.master_json import write_master_database
 from meterbook.exports.recovery_json import write_recovery
+from meterbook.imports import ImportRequest
+from meterbook.imports.request import AUTO
+from meterbook.intake.files.csv_mapping import CsvMapping, merged
+from meterbook.intake.files.formats import FORMATS
+from meterbook.intake.files.parsed import ParseOptions
 from meterbook.registry.personal_data import PersonalData, personal_data
 from meterbook.settings import Settings
 from meterbook.storage.files import written_atomically
 
-IMPORTS: dict[str, Callable[..., Iterator[FileOutcome]]] = {
+SEED_IMPORTS: dict[str, Callable[..., Iterator[FileOutcome]]] = {
     "lcl": import_lcl,
     "recovery": import_recovery,
     "masterdb": import_masterdb,
@@ -36,29 +44,30 @@ IMPORTS: dict[str, Callable[..., Iterator[FileOutcome]]] = {
 
 @click.command("import")
 @click.argument("paths", nargs=-1, required=True)
-@click.option("--format", "format_", required=True, type=click.Choice(list(IMPORTS)))
+@click.option(
+    "--format",
+    "format_",
+    default=AUTO,
+    show_default=True,
+    type=click.Choice([AUTO, *SEED_IMPORTS, *(n for n in FORMATS if n not in SEED_IMPORTS)]),
+)
 @click.option("--zone", help="IANA zone of meters nobody registered; default: METERBOOK_TIMEZONE.")
 @click.option(
     "--stamp",
     type=click.Choice(["start", "end"]),
-    default="start",
-    show_default=True,
-    help="Which end of its half hour a stamp of London CSV names.",
+    help="Which end of its interval a stamp names; default: what the format says, or start.",
 )
 @click.option(
     "--day",
     type=click.DateTime(["%Y-%m-%d"]),
     help="Day of a recovery file; default: the one in its name.",
 )
+@shape_options
+@click.option("--partial", is_flag=True, help="Store the good lines of a file with wrong ones.")
 @click.option("--dry-run", is_flag=True, help="Check the files and store nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print each file's report as JSON.")
 def import_files(
-    paths: tuple[str, ...],
-    format_: str,
-    zone: str | None,
-    stamp: str,
-    day: datetime | None,
-    *,
-    dry_run: bool,
+    paths: tuple[str, ...], format_: str, zone: str | None, day: datetime | None, **flags: Any
 ) -> None:
     """Import files; each is stored whole or not at all, and doing it again changes nothing."""
     settings = settings_with()
@@ -66,20 +75,49 @@ def import_files(
         zone=time_zone(zone or settings.timezone),
         now=int(time.time()),
         reading_kwh_max=Decimal(str(settings.reading_kwh_max)),
-        stamp_is_end=stamp == "end",
+        stamp_is_end=flags["stamp"] == "end",
         day=None if day is None else day.date(),
-        dry_run=dry_run,
+        dry_run=flags["dry_run"],
         personal=partial(_personal, settings),
     )
+    request = _request(options, format_, flags, settings)
     found = _expanded(paths)
     refused = 0
     with opened_database(settings) as database, _progress(found) as advance:
-        for outcome in IMPORTS[format_](database, found, options):
+        if format_ in SEED_IMPORTS:
+            outcomes = SEED_IMPORTS[format_](database, found, options)
+        else:
+            outcomes = import_any(database, found, request, as_json=flags["as_json"])
+        for outcome in outcomes:
             refused += outcome.refused
-            click.echo(outcome.line, err=outcome.refused)
+            click.echo(outcome.line, err=outcome.refused and not flags["as_json"])
             advance(outcome.path)
     if refused:
         raise click.ClickException(f"{refused} of {len(found)} files were refused")
+
+
+def _request(
+    options: ImportOptions, format_: str, flags: dict[str, Any], settings: Settings
+) -> ImportRequest:
+    stamps_zone = flags["stamps_zone"]
+    mapping = mapping_said(flags, data_dir=settings.data_dir)
+    if mapping.zone is None and format_ in {AUTO, "csv", "parquet"}:
+        mapping = merged(mapping, CsvMapping(zone=options.zone.key))
+    return ImportRequest(
+        parse=ParseOptions(
+            now=options.now,
+            reading_kwh_max=options.reading_kwh_max,
+            stamps_zone=None if stamps_zone is None else time_zone(stamps_zone),
+            stamp_is_end=None if flags["stamp"] is None else options.stamp_is_end,
+            unit=flags["unit"],
+            mapping=mapping,
+        ),
+        zone=options.zone.key,
+        format=format_,
+        meters=meters_said(flags["meters"]),
+        partial=flags["partial"],
+        dry_run=options.dry_run,
+    )
 
 
 @click.group("export")
@@ -116,6 +154,10 @@ def export_recovery(day: datetime, out: Path | None) -> None:
         zones = [time_zone(name) for name in day_close.zones(connection)]
         count = write_recovery(connection, file, day=day.date(), zones=zones)
     click.echo(f"{count} readings written", err=True)
+
+
+for _command in export_commands():
+    export_files.add_command(_command)
 
 
 def _written(out: Path | None) -> AbstractContextManager[BinaryIO]:

@@ -21,7 +21,8 @@ from meterbook.cli.file_outcomes import FileOutcome, ImportOptions, load_text, r
 from meterbook.domain.reading_columns import ReadingColumns, joined
 from meterbook.intake.files.broken import BrokenFileError
 from meterbook.intake.files.csv_parts import PART_BYTES
-from meterbook.intake.files.lcl import LclLimits, LclPart, read_lcl
+from meterbook.intake.files.lcl import LclLimits, LclPart, lcl_parts
+from meterbook.intake.files.sources import FileSource
 from meterbook.storage.database import Database
 
 READINGS_PER_COMMIT = 500_000  # a quarter of a second of other writers' waiting
@@ -84,7 +85,7 @@ def _check(path: Path, limits: LclLimits) -> _Checked:
     try:
         large = path.stat().st_size > PART_BYTES
         parts: list[LclPart] = []
-        for part in read_lcl(path, limits=limits):
+        for part in lcl_parts(FileSource(path), limits=limits):
             nothing = part.readings.only(np.empty(0, dtype=np.int64))
             kept = msgspec.structs.replace(part, readings=nothing) if large else part
             parts.append(kept)
@@ -126,7 +127,7 @@ def _store(
     if held:
         report = _load(database, joined(held), options)
     for large in (c.path for c in checked if c.readings is None):
-        for part in read_lcl(large, limits=limits):
+        for part in lcl_parts(FileSource(large), limits=limits):
             report = report.plus(_load(database, part.readings, options))
     return report
 

@@ -14,7 +14,9 @@ from granian.server import Server
 from meterbook.cli.opened import opened_database, settings_with
 from meterbook.domain.local_days import time_zone
 from meterbook.domain.networks import networks
+from meterbook.intake.wire.mqtt_start import mqtt_plan
 from meterbook.logs import configure_logs
+from meterbook.registry.hosts import POLL_S_MAX, POLL_S_MIN
 from meterbook.registry.personal_data import personal_data
 from meterbook.settings import ENVIRONMENT_PREFIX, SENTENCES, Settings, SettingsError
 
@@ -27,11 +29,16 @@ DRAIN_S = 10  # how long requests in flight may take after SIGTERM
 @click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--database", help="Database URL; default: SQLite in the data directory.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64))
-@click.option("--role", default="all", show_default=True, type=click.Choice(["all", "web", "jobs"]))
+@click.option(
+    "--role",
+    default="all",
+    show_default=True,
+    type=click.Choice(["all", "web", "collect", "jobs"]),
+)
 def serve(
     host: str, port: int, data_dir: Path | None, database: str | None, workers: int, role: str
 ) -> None:
-    """Serve pages, the API and the doors for readings; close days by itself."""
+    """Serve pages, the API and the doors for readings; poll hosts, close days by itself."""
     settings = settings_with(data_dir=data_dir, database=database)
     run_server(settings, host=host, port=port, workers=workers, role=role)
 
@@ -76,6 +83,10 @@ def require_right(settings: Settings) -> None:
     :raises ValueError: naming the setting that does not.
     """
     personal_data(data_dir=settings.data_dir, secret_key=settings.secret_key)
+    if settings.mqtt_url:
+        mqtt_plan(**settings.mqtt)
+    if not POLL_S_MIN <= settings.poll_seconds <= POLL_S_MAX:
+        raise SettingsError(f"poll_seconds must be {POLL_S_MIN} to {POLL_S_MAX}")
     for name, check in (
         ("timezone", time_zone),
         ("trusted_networks", networks),

@@ -1,4 +1,4 @@
-"""`meterbook simulate`: fleets of virtual meters."""
+"""`meterbook simulate`: fleets of virtual meters; virtual Modbus devices are beside it."""
 
 import asyncio
 import signal
@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from meterbook.cli.simulate_modbus import simulate_modbus
 from meterbook.domain.local_days import local_day, time_zone
 from meterbook.domain.meter_ids import METER_ID_MAX
 from meterbook.simulate.fleet import post_packets, wait_until_ready
@@ -25,6 +26,9 @@ _METER_COUNT = click.IntRange(1, METER_ID_MAX)
 @click.group()
 def simulate() -> None:
     """Virtual meters, for demos, tests and benchmarks."""
+
+
+simulate.add_command(simulate_modbus)
 
 
 @simulate.command("meters")

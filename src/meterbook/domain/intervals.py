@@ -86,6 +86,16 @@ def _total_at(mark: int, instants: list[int], totals: list[int]) -> int | None:
     if right == len(instants):
         return totals[-1]
     begin, end = instants[right - 1], instants[right]
+    advance = totals[right] - totals[right - 1]
+    return totals[right - 1] + risen(advance, part=mark - begin, whole=end - begin)
+
+
+def risen(advance_wh: int, *, part: int, whole: int) -> int:
+    """
+    Return how much of the advance a counter that rises evenly has made after part of the time.
+
+    >>> risen(1000, part=20, whole=60)
+    333
+    """
     # A fraction, not a float: above 2**53 Wh-seconds a float would no longer be exact.
-    risen = Fraction((totals[right] - totals[right - 1]) * (mark - begin), end - begin)
-    return totals[right - 1] + round(risen)
+    return round(Fraction(advance_wh * part, whole))

@@ -6,6 +6,8 @@ Integrators' programs hold these numbers; they never change, only new ones are a
 
 from enum import IntEnum, StrEnum
 
+import msgspec
+
 from meterbook.domain.readings import Counting, Flow
 
 
@@ -45,6 +47,18 @@ class NumberType(IntEnum):
         """How many 16-bit registers it takes."""
         return _WORDS[self]
 
+    @property
+    def end(self) -> int | None:
+        """The first number it is too small for; None of floating point."""
+        bits = 16 * self.words
+        match self:
+            case NumberType.UINT16 | NumberType.UINT32 | NumberType.UINT64:
+                return 1 << bits
+            case NumberType.INT16 | NumberType.INT32 | NumberType.INT64:
+                return 1 << (bits - 1)
+            case _:
+                return None
+
 
 _WORDS = {
     NumberType.INT16: 1,
@@ -70,6 +84,24 @@ class WordOrder(StrEnum):
 
     HIGH_FIRST = "high_first"
     LOW_FIRST = "low_first"
+
+
+class BusLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a make of meter bears; the defaults suit most."""
+
+    connect_delay_ms: int = 0
+    """How long it needs after a connection was made, before the first request."""
+    timeout_ms: int = 2000
+    """How long an answer, or a connection, may take."""
+    gap_ms: int = 0
+    """How long it needs between an answer and the next request."""
+    block_words_max: int = 100
+    """How many registers one request may ask for; Modbus itself ends at 125."""
+    hole_words_max: int = 20
+    """How many registers nobody wants may lie between two that are read together."""
+
+
+WORDS_MAX = 125  # of one request: Modbus Application Protocol 1.1b3, 6.3
 
 
 def measured_flow(measurement: str) -> Flow:

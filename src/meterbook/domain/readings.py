@@ -57,6 +57,11 @@ class Counting(IntEnum):
     CUMULATIVE = 1
     INTERVAL = 4
     INSTANT = 12
+    """Of the moment: the mean of what was sampled in the interval."""
+    INSTANT_HIGHEST = 1208
+    """Its greatest sample, where there were several: 12 with ESPI's dataQualifier 08, maximum."""
+    INSTANT_LOWEST = 1209
+    """Its least sample: 12 with ESPI's dataQualifier 09, minimum."""
 
 
 class Reading(msgspec.Struct, frozen=True, gc=False):

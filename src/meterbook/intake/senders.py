@@ -48,10 +48,18 @@ class Senders:
             if not match:
                 raise KeyRequiredError("Authorization must be 'Bearer' and the meter's key")
             return key_hash(match[1])
+        self.require_trusted(scope, headers)
+        return None
+
+    def require_trusted(self, scope: dict[str, Any], headers: Mapping[bytes, bytes]) -> None:
+        """
+        Make sure that the request needs no key.
+
+        :raises KeyRequiredError: if it is not from a trusted network.
+        """
         forwarded = not _FORWARDING.isdisjoint(headers)
         if forwarded or not self._is_trusted((scope.get("client") or ("",))[0]):
             raise KeyRequiredError("a key is required from this network")
-        return None
 
     def refused(self, scope: dict[str, Any], *, now: float) -> None:
         """Remember that this address showed a wrong key."""

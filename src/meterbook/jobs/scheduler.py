@@ -20,11 +20,12 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 from prometheus_client import Counter
 
+from meterbook.inputs.recording import record_inputs
 from meterbook.jobs.close_days import close_ended_days
 from meterbook.jobs.leases import end_lease, take_lease
 from meterbook.jobs.recovery_files import write_recovery_files
 from meterbook.jobs.regions import RegionUpkeep
-from meterbook.jobs.upkeep import copy_write_ahead_log, forget_what_has_run_out
+from meterbook.jobs.upkeep import copy_write_ahead_log, forget_old_samples, forget_what_has_run_out
 from meterbook.storage.database import Database
 
 CLOSE_EVERY_S = 60
@@ -32,6 +33,7 @@ RECOVERY_EVERY_S = 2 * 60 * 60  # the seed's promise: at most two hours of readi
 UPKEEP_EVERY_S = 60 * 60
 REGIONS_EVERY_S = 60
 FIRST_REGIONS_S = 2  # a fresh server shows its regions at once, once it answers
+RECORD_INPUTS_EVERY_S = 30
 COPY_LOG_EVERY_S = 1  # keeps SQLite's log short enough that a commit never copies much of it
 LEASE_S = 15 * 60
 
@@ -50,12 +52,14 @@ class Scheduler:
         close_delay_s: int,
         recovery_days_kept: int,
         silent_intervals: int,
+        input_days_kept: int,
     ) -> None:
         self._database = database
         self._data_dir = data_dir
         self._close_delay_s = close_delay_s
         self._recovery_days_kept = recovery_days_kept
         self._regions = RegionUpkeep(database, silent_intervals=silent_intervals)
+        self._input_days_kept = input_days_kept
         self._holder = f"{os.getpid()}-{secrets.token_hex(8)}"
         self._scheduler = BackgroundScheduler(
             timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1}
@@ -74,6 +78,8 @@ class Scheduler:
             seconds=REGIONS_EVERY_S,
             next_run_time=datetime.now(UTC) + timedelta(seconds=FIRST_REGIONS_S),
         )
+        inputs = ["record-inputs", self._record_inputs]
+        add(self._run, "interval", inputs, seconds=RECORD_INPUTS_EVERY_S)
         add(self._copy_log, "interval", seconds=COPY_LOG_EVERY_S)
         self._scheduler.start()
         return self
@@ -88,7 +94,7 @@ class Scheduler:
         self._scheduler.shutdown(wait=True)
         self._run("recovery", self._recovery)
         with suppress(sa.exc.SQLAlchemyError), self._database.writing() as connection:
-            for job in ("close-days", "recovery", "upkeep", "regions"):
+            for job in ("close-days", "recovery", "upkeep", "regions", "record-inputs"):
                 end_lease(connection, job=job, holder=self._holder)
 
     def _run(self, job: str, work: Callable[[], None]) -> None:
@@ -123,7 +129,12 @@ class Scheduler:
         )
 
     def _upkeep(self) -> None:
-        forget_what_has_run_out(self._database, now=int(time.time()))
+        now = int(time.time())
+        forget_what_has_run_out(self._database, now=now)
+        forget_old_samples(self._database, now=now, days_kept=self._input_days_kept)
+
+    def _record_inputs(self) -> None:
+        record_inputs(self._database, now=int(time.time()))
 
     def _sum_regions(self) -> None:
         self._regions.run(now=int(time.time()), took_s=time.monotonic)

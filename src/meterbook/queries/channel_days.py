@@ -7,6 +7,7 @@ from what it returns, so no two views can disagree.
 
 from collections.abc import Iterator
 from datetime import date, timedelta
+from math import gcd
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -16,6 +17,8 @@ from meterbook import daybook, ledger
 from meterbook.domain.closed_days import ClosedDay, closed_day, merge
 from meterbook.domain.local_days import day_bounds, day_number, local_day
 from meterbook.domain.readings import Quality, Reading
+
+_GRID_S = 900  # what every zone's local days have been whole multiples of since 1986
 
 
 class DayReadings(msgspec.Struct, frozen=True):
@@ -57,7 +60,12 @@ def channel_days(
         )
     }
     opened = _open_by_day(
-        connection, channel_id=channel_id, first_day=first_day, end_day=end_day, zone=zone
+        connection,
+        channel_id=channel_id,
+        interval_s=interval_s,
+        first_day=first_day,
+        end_day=end_day,
+        zone=zone,
     )
     for offset in range((end_day - first_day).days):
         day = first_day + timedelta(days=offset)
@@ -77,13 +85,20 @@ def channel_days(
 
 
 def _open_by_day(
-    connection: sa.Connection, *, channel_id: int, first_day: date, end_day: date, zone: ZoneInfo
+    connection: sa.Connection,
+    *,
+    channel_id: int,
+    interval_s: int,
+    first_day: date,
+    end_day: date,
+    zone: ZoneInfo,
 ) -> dict[date, list[Reading]]:
     readings = daybook.open_readings(
         connection,
         channel_id=channel_id,
         starts_at=day_bounds(first_day, zone)[0],
         ends_at=day_bounds(end_day, zone)[0],
+        step_s=gcd(interval_s, _GRID_S),
     )
     by_day: dict[date, list[Reading]] = {}
     for reading in readings:

@@ -64,9 +64,11 @@ def _days_of_channels(
     begins_at, ends_at = day_bounds(day, zone)
     slots = (ends_at - begins_at) // HALF_HOUR_S
     parts = []
-    for start in daybook.open_interval_starts(connection, starts_at=begins_at, ends_at=ends_at):
-        slot, rest = divmod(start - begins_at, HALF_HOUR_S)
-        if rest == 0 and slot < slots:
+    for start in daybook.open_interval_starts(
+        connection, starts_at=begins_at, ends_at=ends_at, step_s=HALF_HOUR_S
+    ):
+        slot = (start - begins_at) // HALF_HOUR_S
+        if slot < slots:
             rows = daybook.read_interval(
                 connection, starts_at=start, first_channel_id=first, last_channel_id=last
             )

@@ -41,6 +41,13 @@ class CatalogueRegister(msgspec.Struct, frozen=True, kw_only=True):
     unit: str
     scale: float
     missing: list[int]
+    scale_address: int | None = None
+    word_addresses: list[int] = []
+
+    @property
+    def order_of_words(self) -> WordOrder:
+        """How its words follow one another: words that lie apart are named from the highest."""
+        return WordOrder.HIGH_FIRST if self.word_addresses else self.word_order
 
     @property
     def kind(self) -> MeasurementKind:
@@ -55,6 +62,8 @@ class CatalogueModel(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     direction: Direction
     registers: list[CatalogueRegister]
+    limits: dict[str, int] = {}
+    """Of `BusLimits`, those the maker asks for."""
 
 
 class Loaded(Enum):
@@ -86,7 +95,7 @@ def load_catalogue(
     """Write the models into the registry, leaving alone what an admin changed."""
     done = CatalogueLoad()
     for model in models:
-        wanted = {"name": model.name, "direction": int(model.direction)}
+        wanted = {"name": model.name, "direction": int(model.direction), **model.limits}
         done.count(_load(connection, meter_models, model.name, {"name": model.name}, wanted))
         model_id = connection.execute(
             sa.select(meter_models.c.id).where(meter_models.c.name == model.name)
@@ -102,6 +111,27 @@ def load_catalogue(
     return done
 
 
+def add_model(connection: sa.Connection, model: CatalogueModel, *, by: int | None, now: int) -> int:
+    """
+    Make a model with its registers, of measurements that may be new too; return its id.
+
+    :raises sqlalchemy.exc.IntegrityError: if there is one of that name.
+    """
+    model_id: int = connection.execute(
+        sa.insert(meter_models)
+        .values(name=model.name, direction=int(model.direction), **model.limits)
+        .returning(meter_models.c.id)
+    ).scalar_one()
+    for register in model.registers:
+        _add_measurement(connection, register)
+        fields = stored(_fields(model_id, register))
+        connection.execute(sa.insert(modbus_registers).values(fields))
+    audit.record(
+        connection, by=by, action="add", subject=f"meters/{model_id}", after=model, now=now
+    )
+    return model_id
+
+
 def _add_measurement(connection: sa.Connection, register: CatalogueRegister) -> None:
     known = sa.select(measurements.c.name).where(measurements.c.name == register.measurement)
     if connection.execute(known).first() is None:
@@ -113,7 +143,13 @@ def _add_measurement(connection: sa.Connection, register: CatalogueRegister) -> 
 def _load_register(
     connection: sa.Connection, model: CatalogueModel, model_id: int, register: CatalogueRegister
 ) -> Loaded:
-    fields = {
+    key = {"meter_model_id": model_id, "measurement": register.measurement}
+    item = f"{model.name}/{register.measurement}"
+    return _load(connection, modbus_registers, item, key, stored(_fields(model_id, register)))
+
+
+def _fields(model_id: int, register: CatalogueRegister) -> dict[str, Any]:
+    fields: dict[str, Any] = {
         "address": register.address,
         "unit": register.unit,
         "type": int(register.number_type),
@@ -124,9 +160,12 @@ def _load_register(
         "scale": register.scale,
         "missing": register.missing,
     }
-    key = {"meter_model_id": model_id, "measurement": register.measurement}
-    item = f"{model.name}/{register.measurement}"
-    return _load(connection, modbus_registers, item, key, stored(fields))
+    # Only where they say something: what was loaded before there were such fields is unchanged.
+    if register.scale_address is not None:
+        fields["scale_address"] = register.scale_address
+    if register.word_addresses:
+        fields["word_addresses"] = register.word_addresses
+    return fields
 
 
 def _load(

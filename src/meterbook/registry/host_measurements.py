@@ -1,10 +1,11 @@
 """
 What is read from a host: its assigned measurements.
 
-    host ── measurement ──► channel of the host's meter point
+    host ── measurement ──► channel of its samples, by the minute
+                            └─► of a counter: channel of its energy, by five minutes
 
-The first assignment makes the host's meter point. Taking a measurement away leaves its channel:
-what was read stays, and assigning it again goes on where it stopped.
+The first assignment makes the host's meter point, whose channels they are. Taking a measurement
+away leaves its channels: what was read stays, and assigning it again goes on where it stopped.
 """
 
 from collections.abc import Sequence
@@ -12,8 +13,10 @@ from collections.abc import Sequence
 import msgspec
 import sqlalchemy as sa
 
+from meterbook.domain.counters import COUNTED_INTERVAL_S
+from meterbook.domain.minutes import MINUTE_S
 from meterbook.domain.modbus_numbers import MeasurementKind, channel_unit, measured_flow
-from meterbook.domain.readings import HALF_HOUR_S
+from meterbook.domain.readings import Counting
 from meterbook.registry import audit
 from meterbook.registry.hosts import Host, hold_host, host
 from meterbook.registry.refusals import WrongFieldError
@@ -25,9 +28,6 @@ from meterbook.storage.tables import (
     meter_points,
     modbus_registers,
 )
-
-# A counter is kept by the half hour like every energy; what is of the moment by five minutes.
-_INTERVAL_S = {MeasurementKind.HISTORICAL: HALF_HOUR_S, MeasurementKind.CURRENT: 300}
 
 
 class HostMeasurement(msgspec.Struct, frozen=True):
@@ -186,19 +186,32 @@ def _add_meter_point(connection: sa.Connection, target: Host, *, zone: str, now:
 
 
 def _channel_id(connection: sa.Connection, target: Host, point_id: int, name: str) -> int:
-    flow = int(measured_flow(name))
     row = connection.execute(
         sa.select(measurements.c.kind, modbus_registers.c.unit)
         .join(modbus_registers, modbus_registers.c.measurement == measurements.c.name)
         .where(measurements.c.name == name, modbus_registers.c.meter_model_id == target.meter)
     ).one()
-    kind = MeasurementKind(row.kind)
+    kind, unit = MeasurementKind(row.kind), channel_unit(row.unit)
+    if kind is MeasurementKind.HISTORICAL:
+        _channel_of(connection, point_id, name, Counting.INTERVAL, unit, COUNTED_INTERVAL_S)
+    return _channel_of(connection, point_id, name, kind.counting, unit, MINUTE_S)
+
+
+def _channel_of(
+    connection: sa.Connection,
+    point_id: int,
+    name: str,
+    counting: Counting,
+    unit: str,
+    interval_s: int,
+) -> int:
+    flow = int(measured_flow(name))
     known: int | None = connection.execute(
         sa.select(channels.c.id).where(
             channels.c.meter_point_id == point_id,
             channels.c.measurement == name,
             channels.c.flow == flow,
-            channels.c.counting == int(kind.counting),
+            channels.c.counting == int(counting),
         )
     ).scalar()
     if known is not None:
@@ -210,9 +223,9 @@ def _channel_id(connection: sa.Connection, target: Host, point_id: int, name: st
             meter_point_id=point_id,
             measurement=name,
             flow=flow,
-            counting=int(kind.counting),
-            unit=channel_unit(row.unit),
-            interval_s=_INTERVAL_S[kind],
+            counting=int(counting),
+            unit=unit,
+            interval_s=interval_s,
             zone=zone,
         )
         .returning(channels.c.id)

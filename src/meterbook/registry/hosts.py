@@ -19,13 +19,15 @@ from meterbook.storage.tables import (
     modbus_registers,
 )
 
+POLL_S_MIN, POLL_S_MAX = 5, 3600
 
-class Host(msgspec.Struct, frozen=True):
-    """One device."""
+
+class Host(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One device; what has its usual value is left out."""
 
     id: int
     ip: str
-    """IPv4 address, IPv6 address or host name."""
+    """IPv4 address, IPv6 address, host name or serial line, as in `domain.host_addresses`."""
     port: int
     slave_address: int
     description: str
@@ -34,6 +36,8 @@ class Host(msgspec.Struct, frozen=True):
     location: int
     meter: int
     """The meter model's id."""
+    poll_seconds: int | None = None
+    """How often it is read; null: as often as the setting says."""
 
 
 _COLUMN_OF = {
@@ -45,6 +49,7 @@ _COLUMN_OF = {
     "user": hosts.c.account_id,
     "location": hosts.c.location_id,
     "meter": hosts.c.meter_model_id,
+    "poll_seconds": hosts.c.poll_seconds,
 }
 _present = hosts.c.archived_at.is_(None)
 # Built once: programs ask these all day, and building takes longer than asking.
@@ -132,7 +137,7 @@ def change_host(
     """
     meter_point_id = hold_host(connection, host_id=host_id)
     before = host(connection, host_id=host_id)
-    checked = _checked(connection, msgspec.to_builtins(before) | dict(changes))
+    checked = _checked(connection, msgspec.structs.asdict(before) | dict(changes))
     if checked["user"] != before.user and meter_point_id is not None:
         raise InUseError(f"host {host_id} has a history, which stays with its user: add a new host")
     if checked["meter"] != before.meter:

@@ -6,26 +6,32 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from meterbook.domain.modbus_numbers import Direction, MeasurementKind
+from meterbook.domain.modbus_numbers import BusLimits, Direction, MeasurementKind
 from meterbook.registry import audit
 from meterbook.registry.measurements import Measurement
 from meterbook.registry.refusals import InUseError, NotThereError
 from meterbook.storage.tables import hosts, measurements, meter_models, modbus_registers
 
 
-class MeterModel(msgspec.Struct, frozen=True):
-    """One make of meter."""
+class MeterModel(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One make of meter; limits that are the usual ones are left out."""
 
     id: int
     name: str
     direction: Direction = msgspec.field(name="type")
     """1 single-directional, 2 bi-directional."""
+    connect_delay_ms: int | None = None
+    timeout_ms: int | None = None
+    gap_ms: int | None = None
+    block_words_max: int | None = None
+    hole_words_max: int | None = None
 
 
 _COLUMN_OF = {
     "id": meter_models.c.id,
     "name": meter_models.c.name,
     "type": meter_models.c.direction,
+    **{name: meter_models.c[name] for name in BusLimits.__struct_fields__},
 }
 
 
@@ -81,7 +87,7 @@ def add_meter_model(
     """
     Make a model and return it.
 
-    :param fields: `name`, `type`.
+    :param fields: named as in `MeterModel` on the wire, without `id`.
     :raises sqlalchemy.exc.IntegrityError: if there is one of that name.
     """
     model_id = connection.execute(
@@ -159,4 +165,5 @@ def remove_meter_model(
 
 
 def _model(row: Any) -> MeterModel:
-    return MeterModel(row.id, row.name, Direction(row.direction))
+    limits = {name: row._mapping[name] for name in BusLimits.__struct_fields__}  # noqa: SLF001 public
+    return MeterModel(row.id, row.name, Direction(row.direction), **limits)

@@ -140,6 +140,30 @@ def add_meters(
     insert_rows(connection, installations, installed, columns=_INSTALLATION_COLUMNS)
 
 
+def export_channels(connection: sa.Connection, point_ids: Collection[int]) -> dict[int, int]:
+    """Return the channel of what each meter point feeds in, made first where there is none."""
+    fed_in = (ACTIVE_ENERGY, int(Flow.EXPORT), int(Counting.INTERVAL))
+    points = connection.execute(
+        sa.select(meter_points.c.id, meter_points.c.zone, channels.c.id.label("channel_id"))
+        .outerjoin(
+            channels,
+            (channels.c.meter_point_id == meter_points.c.id)
+            & (sa.tuple_(channels.c.measurement, channels.c.flow, channels.c.counting) == fed_in),
+        )
+        .where(meter_points.c.id.in_(sorted(point_ids)))
+        .order_by(meter_points.c.id)
+    ).all()
+    found = {row.id: row.channel_id for row in points if row.channel_id is not None}
+    strangers = [row for row in points if row.channel_id is None]
+    numbers = new_ids(connection, channels, len(strangers)) if strangers else []
+    rows = [
+        (number, row.id, *fed_in, "Wh", HALF_HOUR_S, row.zone)
+        for number, row in zip(numbers, strangers, strict=True)
+    ]
+    insert_rows(connection, channels, rows, columns=_CHANNEL_COLUMNS)
+    return found | {row.id: number for number, row in zip(numbers, strangers, strict=True)}
+
+
 def zones_of(connection: sa.Connection, meter_ids: Collection[int]) -> dict[int, str]:
     """Return the IANA zone of those meters that are known, where they are now."""
     rows = [(meter_id,) for meter_id in sorted(set(meter_ids))]

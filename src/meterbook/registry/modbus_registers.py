@@ -41,6 +41,10 @@ class ModbusRegister(msgspec.Struct, frozen=True, omit_defaults=True):
     """The raw number times this is in `unit`."""
     missing: list[int] = msgspec.field(default_factory=list)
     """Raw numbers that mean "no value"."""
+    scale_address: int | None = None
+    """Where a power of ten is (int16) that scales the number too."""
+    word_addresses: list[int] = msgspec.field(default_factory=list)
+    """Of its words, the highest first, if they do not follow one another."""
 
 
 _COLUMN_OF = {
@@ -54,6 +58,8 @@ _COLUMN_OF = {
     "word_order": modbus_registers.c.word_order,
     "scale": modbus_registers.c.scale,
     "missing": modbus_registers.c.missing,
+    "scale_address": modbus_registers.c.scale_address,
+    "word_addresses": modbus_registers.c.word_addresses,
 }
 
 
@@ -177,6 +183,9 @@ def stored(fields: Mapping[str, Any]) -> dict[str, Any]:
         values["scale"] = str(Decimal(repr(float(values["scale"]))))
     if "missing" in values:
         values["missing"] = msgspec.json.encode(values["missing"]).decode()
+    if "word_addresses" in values:
+        apart = values["word_addresses"]
+        values["word_addresses"] = msgspec.json.encode(apart).decode() if apart else None
     return values
 
 
@@ -191,6 +200,9 @@ def _check(connection: sa.Connection, fields: Mapping[str, Any]) -> None:
         raise WrongFieldError("address", "is too high for a number of that type")
     if any(not MISSING_MIN <= raw <= MISSING_MAX for raw in fields.get("missing", ())):
         raise WrongFieldError("missing", "holds a number that no register can hold")
+    apart = fields.get("word_addresses") or ()
+    if apart and (len(apart) != NumberType(fields["type"]).words or fields["address"] not in apart):
+        raise WrongFieldError("word_addresses", "must name each word of the type, address too")
 
 
 def _require_unread(connection: sa.Connection, register: ModbusRegister, refusal: str) -> None:
@@ -208,7 +220,12 @@ def _require_unread(connection: sa.Connection, register: ModbusRegister, refusal
 
 
 def _fields(register: ModbusRegister) -> dict[str, Any]:
-    defaults = {"word_order": WordOrder.HIGH_FIRST.value, "scale": 1.0, "missing": []}
+    defaults: dict[str, Any] = {
+        "word_order": WordOrder.HIGH_FIRST.value,
+        "scale": 1.0,
+        "missing": [],
+    }
+    defaults |= {"scale_address": None, "word_addresses": []}
     fields: dict[str, Any] = msgspec.to_builtins(register)
     return defaults | fields
 
@@ -226,4 +243,6 @@ def _register(row: Any) -> ModbusRegister:
         # Floats are left out only if they are the very default object.
         scale=NO_SCALE if float(row.scale) == NO_SCALE else float(row.scale),
         missing=msgspec.json.decode(row.missing),
+        scale_address=row.scale_address,
+        word_addresses=msgspec.json.decode(row.word_addresses or "[]"),
     )

@@ -1,5 +1,8 @@
 """
-The whole schema on one page.
+The schema on one page: who, what is metered, what is polled, the two books.
+
+Beside it: `device_tables`, what devices send of themselves; `file_tables`, files that came in;
+`rollup_tables`, sums over the books.
 
 Instants are UTC epoch seconds, days are days since 1970-01-01, energy is whole Wh, so that both
 engines store the same small integers. A test compares this page with what the migrations build.
@@ -7,25 +10,14 @@ engines store the same small integers. A test compares this page with what the m
 
 import sqlalchemy as sa
 
-metadata = sa.MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-# SQLite numbers rows by itself only for a column declared INTEGER.
-_Id = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+from meterbook.storage.metadata import Id, metadata
 
 # --- who -------------------------------------------------------------------------------------
 
 accounts = sa.Table(
     "accounts",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", Id, primary_key=True),
     sa.Column("username", sa.Text, nullable=False, unique=True),
     sa.Column("email", sa.Text, nullable=False, unique=True),  # lower case
     sa.Column("role", sa.Text, nullable=False),  # household, operator, admin
@@ -52,7 +44,7 @@ tokens = sa.Table(
 customers = sa.Table(
     "customers",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", Id, primary_key=True),
     sa.Column("account_id", sa.ForeignKey("accounts.id"), index=True),
     sa.Column("name_encrypted", sa.LargeBinary),
     sa.Column("fin_encrypted", sa.LargeBinary),
@@ -64,7 +56,7 @@ customers = sa.Table(
 meter_points = sa.Table(
     "meter_points",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", Id, primary_key=True),
     sa.Column("account_id", sa.ForeignKey("accounts.id"), index=True),  # null: unclaimed
     sa.Column("customer_id", sa.ForeignKey("customers.id"), index=True),
     sa.Column("name", sa.Text),
@@ -78,7 +70,7 @@ meter_points = sa.Table(
 channels = sa.Table(
     "channels",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", Id, primary_key=True),
     sa.Column("meter_point_id", sa.ForeignKey("meter_points.id"), nullable=False),
     sa.Column("measurement", sa.Text, nullable=False),  # active_energy, voltage_ac, ...
     sa.Column("flow", sa.SmallInteger, nullable=False),  # domain.readings.Flow
@@ -87,7 +79,7 @@ channels = sa.Table(
     sa.Column("interval_s", sa.Integer, nullable=False),
     sa.Column("zone", sa.Text, nullable=False),  # the meter point's, here for day_close
     sa.UniqueConstraint("meter_point_id", "measurement", "flow", "counting"),
-    sa.Index("ix_channels_zone_id", "zone", "id"),
+    sa.Index("ix_channels_zone_interval_s_id", "zone", "interval_s", "id"),
 )
 
 # The devices that push packets, known by the number in the packet.
@@ -119,7 +111,7 @@ ALWAYS_AFTER = 253_402_300_800  # the year 10000
 locations = sa.Table(
     "locations",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", Id, primary_key=True),
     sa.Column("account_id", sa.ForeignKey("accounts.id"), nullable=False),
     sa.Column("street", sa.Text, nullable=False),
     sa.Column("number", sa.Text, nullable=False),
@@ -134,9 +126,15 @@ locations = sa.Table(
 meter_models = sa.Table(
     "meter_models",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", Id, primary_key=True),
     sa.Column("name", sa.Text, nullable=False, unique=True),
     sa.Column("direction", sa.SmallInteger, nullable=False),  # domain.modbus_numbers.Direction
+    # What it bears, domain.modbus_numbers.BusLimits; null: the default.
+    sa.Column("connect_delay_ms", sa.Integer),
+    sa.Column("timeout_ms", sa.Integer),
+    sa.Column("gap_ms", sa.Integer),
+    sa.Column("block_words_max", sa.SmallInteger),
+    sa.Column("hole_words_max", sa.SmallInteger),
 )
 
 measurements = sa.Table(
@@ -150,7 +148,7 @@ measurements = sa.Table(
 modbus_registers = sa.Table(
     "modbus_registers",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", Id, primary_key=True),
     sa.Column("meter_model_id", sa.ForeignKey("meter_models.id"), nullable=False),
     sa.Column("measurement", sa.ForeignKey("measurements.name"), nullable=False, index=True),
     sa.Column("address", sa.Integer, nullable=False),
@@ -160,6 +158,8 @@ modbus_registers = sa.Table(
     sa.Column("unit", sa.Text, nullable=False),
     sa.Column("scale", sa.Text, nullable=False),  # decimal: raw number times this is in `unit`
     sa.Column("missing", sa.Text, nullable=False),  # JSON array of raw integers: no value
+    sa.Column("scale_address", sa.Integer),  # of a power of ten, int16, that scales it too
+    sa.Column("word_addresses", sa.Text),  # JSON array, highest word first, if they lie apart
     sa.UniqueConstraint("meter_model_id", "measurement"),
     sa.UniqueConstraint("meter_model_id", "function_code", "address"),
 )
@@ -176,7 +176,7 @@ catalogue_loads = sa.Table(
 hosts = sa.Table(
     "hosts",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", Id, primary_key=True),
     sa.Column("ip", sa.Text, nullable=False),  # IPv4, IPv6 or host name
     sa.Column("port", sa.Integer, nullable=False),
     sa.Column("slave_address", sa.SmallInteger, nullable=False),
@@ -185,8 +185,11 @@ hosts = sa.Table(
     sa.Column("location_id", sa.ForeignKey("locations.id"), nullable=False, index=True),
     sa.Column("meter_model_id", sa.ForeignKey("meter_models.id"), nullable=False, index=True),
     sa.Column("meter_point_id", sa.ForeignKey("meter_points.id")),
+    sa.Column("poll_seconds", sa.Integer),  # null: as the setting says
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("archived_at", sa.BigInteger),  # no longer polled or listed; its history stays
+    sa.Column("rated_power_w", sa.BigInteger),  # bounds its counters; null: the setting's
+    sa.Column("site_role", sa.Text),  # grid, production, consumption; null: by what it measures
     sa.Index(
         "uq_hosts_ip_port_slave_address",
         "ip",
@@ -198,15 +201,67 @@ hosts = sa.Table(
     ),
 )
 
-# What is read from a host, and the channel it goes to.
+# What is read from a host, and the channel its samples go to; a counter's energy goes to the
+# INTERVAL channel of the same measurement.
 host_measurements = sa.Table(
     "host_measurements",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", Id, primary_key=True),
     sa.Column("host_id", sa.ForeignKey("hosts.id"), nullable=False),
     sa.Column("measurement", sa.ForeignKey("measurements.name"), nullable=False, index=True),
     sa.Column("channel_id", sa.ForeignKey("channels.id"), nullable=False),
     sa.UniqueConstraint("host_id", "measurement"),
+)
+
+# What has to be known of a polled channel's samples so far, in the transaction that stores them.
+channel_states = sa.Table(
+    "channel_states",
+    metadata,
+    sa.Column("channel_id", sa.ForeignKey("channels.id"), primary_key=True, autoincrement=False),
+    sa.Column("sampled_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("amount", sa.BigInteger, nullable=False),  # the last sample
+    sa.Column("quality", sa.SmallInteger, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),  # JSON: domain.minutes, domain.counters
+    sqlite_with_rowid=False,
+)
+
+# How polling a host goes.
+host_health = sa.Table(
+    "host_health",
+    metadata,
+    sa.Column("host_id", sa.ForeignKey("hosts.id"), primary_key=True, autoincrement=False),
+    sa.Column("attempted_at_ms", sa.BigInteger, nullable=False),  # a poll is recorded once
+    sa.Column("succeeded_at_ms", sa.BigInteger),  # something could be read
+    sa.Column("failures_in_a_row", sa.Integer, nullable=False),
+    sa.Column("latency_ms", sa.Integer),
+    sa.Column("mean_latency_us", sa.BigInteger),  # moving
+    sa.Column("failing", sa.Text, nullable=False),  # JSON: measurement to failure, last poll
+    sqlite_with_rowid=False,
+)
+
+# Polls in which something failed, by domain.host_polls.PollFailure.
+host_failures = sa.Table(
+    "host_failures",
+    metadata,
+    sa.Column("host_id", sa.ForeignKey("hosts.id"), primary_key=True, autoincrement=False),
+    sa.Column("failure", sa.Text, primary_key=True),
+    sa.Column("polls", sa.BigInteger, nullable=False),
+    sa.Column("last_at_ms", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Photovoltaic arrays of a location: what a clear sky would give them.
+solar_arrays = sa.Table(
+    "solar_arrays",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("location_id", sa.ForeignKey("locations.id"), nullable=False, index=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("peak_w", sa.Integer, nullable=False),  # at standard test conditions
+    sa.Column("tilt_deg", sa.Double, nullable=False),  # 0 flat, 90 upright
+    sa.Column("azimuth_deg", sa.Double, nullable=False),  # 0 north, 90 east, 180 south
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("location_id", "name"),
 )
 
 # --- the two books -------------------------------------------------------------------------------
@@ -228,7 +283,7 @@ daybook = sa.Table(
 superseded_readings = sa.Table(
     "superseded_readings",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", Id, primary_key=True),
     sa.Column("channel_id", sa.BigInteger, nullable=False),
     sa.Column("starts_at", sa.BigInteger, nullable=False),
     sa.Column("amount", sa.BigInteger, nullable=False),
@@ -239,7 +294,9 @@ superseded_readings = sa.Table(
 )
 
 # Closed days, the current revision: one row per channel and local day. By day first, because a
-# close writes whole days; a year of one channel is 366 look-ups by full key.
+# close writes whole days; a year of one channel is 366 look-ups by full key. Of a measurement of
+# the moment `energy` is the sum of its known minutes (their mean times their number), of a
+# counter's dial the sum of its samples: no energy, but what `meterbook verify` compares.
 ledger = sa.Table(
     "ledger",
     metadata,

@@ -70,15 +70,8 @@ def sign_in(
     if shown := request.cookies.get(SESSION_COOKIE):  # a new secret at every sign-in
         with book.database.writing() as connection:
             end_token(connection, secret=shown)
-    cookie = Cookie(
-        key=SESSION_COOKIE,
-        value=secret,
-        httponly=True,
-        samesite="lax",
-        max_age=book.session_s_max,
-        path="/",
-    )
-    return Redirect(target, status_code=303, cookies=[cookie])
+    cookies = [session_cookie(secret, valid_s=book.session_s_max)]
+    return Redirect(target, status_code=303, cookies=cookies)
 
 
 @post("/sign-out", sync_to_thread=True, include_in_schema=False)
@@ -90,3 +83,10 @@ def sign_out(request: Request[Any, Any, Any], caller: NamedDependency[Caller]) -
     response = Redirect("/", status_code=303)
     response.delete_cookie(SESSION_COOKIE, path="/")
     return response
+
+
+def session_cookie(secret: str, *, valid_s: int) -> Cookie:
+    """Return the cookie that keeps somebody signed in; over TLS the envelope adds `secure`."""
+    return Cookie(
+        key=SESSION_COOKIE, value=secret, httponly=True, samesite="lax", max_age=valid_s, path="/"
+    )

@@ -1,5 +1,6 @@
 """London CSV: the real files, their quirks, and how a wrong line is named."""
 
+import io
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +13,8 @@ from meterbook.domain.reading_columns import joined, settled
 from meterbook.intake.files import lcl
 from meterbook.intake.files.broken import BrokenFileError
 from meterbook.intake.files.csv_parts import CsvPart, csv_parts
-from meterbook.intake.files.lcl import LclLimits, LclPart, read_lcl
+from meterbook.intake.files.lcl import LclLimits, LclPart, lcl_parts
+from meterbook.intake.files.sources import FileSource
 
 NOW = 1_760_000_000
 LIMITS = LclLimits(now=NOW)
@@ -27,7 +29,7 @@ def written(tmp_path: Path, *lines: str, end: str = "\n", header: str = HEADER) 
 
 
 def only_part(path: Path, limits: LclLimits = LIMITS) -> LclPart:
-    [part] = read_lcl(path, limits=limits)
+    [part] = lcl_parts(FileSource(path), limits=limits)
     return part
 
 
@@ -203,7 +205,7 @@ def test_parts_of_a_large_file_hold_every_line_once_and_keep_a_home_together(
     ]
     path = written(tmp_path, *lines)
 
-    parts = list(csv_parts(path, part_bytes=4_000))
+    parts = list(csv_parts(io.BytesIO(path.read_bytes()), part_bytes=4_000))
 
     bodies = [part.body.decode().splitlines() for part in parts]
     assert [line for body in bodies for line in body] == lines
@@ -217,9 +219,9 @@ def test_a_home_larger_than_a_part_is_cut_at_a_line(tmp_path: Path) -> None:
     lines = [f"MAC000001,2013-01-{day:02d} 00:30:00,{day}" for day in range(1, 29)]
     path = written(tmp_path, *lines)
 
-    parts = list(csv_parts(path, part_bytes=200))
+    parts = list(csv_parts(io.BytesIO(path.read_bytes()), part_bytes=200))
 
     assert b"".join(part.body for part in parts).decode().splitlines() == lines
     assert len(parts) < 12
-    read = joined([part.readings for part in read_lcl(path, limits=LIMITS)])
+    read = joined([part.readings for part in lcl_parts(FileSource(path), limits=LIMITS)])
     assert read.amount.tolist() == [day * 1000 for day in range(1, 29)]

@@ -6,7 +6,7 @@ and no local day is split between two parts.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -25,25 +25,24 @@ class CsvPart(msgspec.Struct, frozen=True):
     """Number of the body's first line in the file, counted from 1."""
 
 
-def csv_parts(path: Path, *, part_bytes: int = PART_BYTES) -> Iterator[CsvPart]:
-    """Yield the file in parts; an empty file has one, with an empty header."""
-    with path.open("rb") as file:
-        first = file.readline(LINE_BYTES_MAX)
-        header: str | None = first.decode("utf-8-sig", errors="replace").rstrip("\r\n")
-        line = 2
-        rest = b""
-        while True:
-            read = file.read(part_bytes)
-            body = rest + read
-            if not read:
-                if body or header is not None:
-                    yield CsvPart(header, body, line)
-                return
-            cut = _cut(body) if len(read) == part_bytes else len(body)
-            rest = body[cut:]
-            yield CsvPart(header, body[:cut], line)
-            header = None
-            line += body.count(b"\n", 0, cut)
+def csv_parts(file: BinaryIO, *, part_bytes: int = PART_BYTES) -> Iterator[CsvPart]:
+    """Yield an open file in parts; an empty file has one, with an empty header."""
+    first = file.readline(LINE_BYTES_MAX)
+    header: str | None = first.decode("utf-8-sig", errors="replace").rstrip("\r\n")
+    line = 2
+    rest = b""
+    while True:
+        read = file.read(part_bytes)
+        body = rest + read
+        if not read:
+            if body or header is not None:
+                yield CsvPart(header, body, line)
+            return
+        cut = _cut(body) if len(read) == part_bytes else len(body)
+        rest = body[cut:]
+        yield CsvPart(header, body[:cut], line)
+        header = None
+        line += body.count(b"\n", 0, cut)
 
 
 def _cut(body: bytes) -> int:

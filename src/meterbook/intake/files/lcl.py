@@ -20,11 +20,19 @@ import numpy as np
 import polars as pl
 
 from meterbook.domain.meter_ids import METER_ID_MAX
-from meterbook.domain.reading_columns import IntColumn, ReadingColumns, reading_columns, settled
+from meterbook.domain.reading_columns import (
+    IntColumn,
+    ReadingColumns,
+    distinct,
+    reading_columns,
+    settled,
+)
 from meterbook.domain.readings import HALF_HOUR_S
 from meterbook.domain.units import kwh_column_to_wh, kwh_to_wh
 from meterbook.intake.files.broken import BrokenFileError
 from meterbook.intake.files.csv_parts import CsvPart, csv_parts
+from meterbook.intake.files.parsed import OWN, FilePart, LeftOut, ParseOptions, Series
+from meterbook.intake.files.sources import FileSource
 
 AHEAD_S_MAX = 300  # as for packets: a clock may be this much ahead of ours
 _HEADERS = (
@@ -76,16 +84,56 @@ class _Rows(msgspec.Struct, frozen=True):
     """Wh; _MISSING for Null."""
 
 
-def read_lcl(path: Path, *, limits: LclLimits) -> Iterator[LclPart]:
+def lcl_parts(source: FileSource, *, limits: LclLimits) -> Iterator[LclPart]:
     """
     Yield the file in parts: one, unless it is large.
 
     :raises BrokenFileError: if any line is wrong.
     """
-    for part in csv_parts(path):
-        if part.header is not None:
-            _check_header(path, part.header)
-        yield _part(path, part, limits)
+    with source.opened() as file:
+        for part in csv_parts(file):
+            if part.header is not None:
+                _check_header(source.name, part.header)
+            yield _part(source.name, part, limits)
+
+
+def read_lcl(source: FileSource, options: ParseOptions) -> Iterator[FilePart]:
+    """
+    Yield the file in parts, in the shape of every format.
+
+    :raises BrokenFileError: if any line is wrong.
+    """
+    limits = LclLimits(
+        now=options.now,
+        reading_kwh_max=options.reading_kwh_max,
+        stamp_is_end=bool(options.stamp_is_end),
+    )
+    for part in lcl_parts(source, limits=limits):
+        numbers = distinct(part.readings.source)
+        left_out = {
+            what: LeftOut(len(lines), lines[0])
+            for what, lines in (
+                ("Null", part.null_lines),
+                ("off the half hour", part.off_grid_lines),
+            )
+            if lines
+        }
+        yield FilePart(
+            [Series(OWN, str(number)) for number in numbers.tolist()],
+            msgspec.structs.replace(
+                part.readings, source=np.searchsorted(numbers, part.readings.source)
+            ),
+            [],
+            0,
+            left_out,
+            ["stamps are GMT all year"],
+        )
+
+
+def is_lcl(head: bytes, _name: Path) -> bool:
+    """Return whether a file begins with one of the headers of London CSV."""
+    first = head.split(b"\n", 1)[0].decode("utf-8-sig", errors="replace")
+    return tuple(name.strip().lower() for name in first.split(",")) in _HEADERS
 
 
 def _check_header(path: Path, header: str) -> None:

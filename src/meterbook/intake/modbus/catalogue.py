@@ -5,7 +5,13 @@ from pathlib import Path
 
 import msgspec
 
-from meterbook.domain.modbus_numbers import Direction, FunctionCode, NumberType, WordOrder
+from meterbook.domain.modbus_numbers import (
+    BusLimits,
+    Direction,
+    FunctionCode,
+    NumberType,
+    WordOrder,
+)
 from meterbook.registry.catalogue import CatalogueModel, CatalogueRegister
 
 DEVICES = Path(__file__).parent / "devices"
@@ -25,6 +31,8 @@ class _Register(msgspec.Struct, forbid_unknown_fields=True):
     word_order: str = ""
     scale: float = 1.0
     missing: list[int] = []
+    scale_address: int | None = None
+    word_addresses: list[int] = []
 
 
 class _Device(msgspec.Struct, forbid_unknown_fields=True):
@@ -39,6 +47,8 @@ class _Device(msgspec.Struct, forbid_unknown_fields=True):
     """holding or input, of registers that do not say."""
     word_order: str = WordOrder.HIGH_FIRST.value
     """Of registers that do not say."""
+    limits: dict[str, int] = {}
+    """What the device bears, as in `BusLimits`."""
 
 
 def catalogued_models(folder: Path = DEVICES) -> list[CatalogueModel]:
@@ -66,9 +76,18 @@ def _model(file: Path) -> CatalogueModel:
                     unit=register.unit,
                     scale=register.scale,
                     missing=register.missing,
+                    scale_address=register.scale_address,
+                    word_addresses=register.word_addresses,
                 )
                 for register in device.registers
             ],
+            limits=_checked(device.limits),
         )
     except (tomllib.TOMLDecodeError, msgspec.ValidationError, KeyError, ValueError) as error:
         raise DeviceFileError(f"{file.name}: {error}") from None
+
+
+def _checked(limits: dict[str, int]) -> dict[str, int]:
+    if unknown := limits.keys() - set(BusLimits.__struct_fields__):
+        raise ValueError(f"no limit {min(unknown)}")
+    return limits

@@ -1,0 +1,6 @@
+"""The one path of a file into the books: parse, report, store; for command, API and page."""
+
+from meterbook.imports.request import ImportRequest
+from meterbook.imports.run import run_import
+
+__all__ = ["ImportRequest", "run_import"]

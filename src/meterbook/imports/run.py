@@ -1,0 +1,192 @@
+"""
+Imports one file: parse, report, store.
+
+A file is read whole before any of it is stored. What fits in memory is stored in one transaction;
+a larger file is then read a second time and stored part by part, so that memory does not grow with
+it, and importing it again completes what an interruption left out.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import sqlalchemy as sa
+
+from meterbook.bulk_load import LoadReport, MeterSeries, load_by_series
+from meterbook.bulk_load.loader import in_one_transaction
+from meterbook.domain.import_reports import GuessReport, ImportReport, Status
+from meterbook.domain.reading_columns import ReadingColumns, joined
+from meterbook.imports.meters import FoundMeters, find_meters
+from meterbook.imports.request import AUTO, ImportRefusedError, ImportRequest
+from meterbook.imports.summary import FileSummary
+from meterbook.intake.files.broken import BrokenFileError
+from meterbook.intake.files.formats import Format, format_named, format_of
+from meterbook.intake.files.parsed import FilePart, Series
+from meterbook.intake.files.sources import FileSource, sources_of
+from meterbook.registry.foreign_ids import ForeignIdTakenError
+from meterbook.registry.import_log import record_import
+from meterbook.storage.database import Database
+
+HELD_READINGS_MAX = 2_000_000  # 64 MB of columns; a second of other writers' waiting
+REFUSALS = (BrokenFileError, ImportRefusedError, ForeignIdTakenError, OSError)
+
+
+class _TakenBack(Exception):  # noqa: N818 no error: it takes the transaction back
+    def __init__(self, loaded: LoadReport, found: FoundMeters) -> None:
+        super().__init__()
+        self.loaded, self.found = loaded, found
+
+
+class _Checked(msgspec.Struct):
+    """A file that was read once."""
+
+    sources: list[tuple[FileSource, Format]]
+    summary: FileSummary
+    held: list[FilePart] | None
+    """None where it is too large to be held: it is read again."""
+    guesses: list[GuessReport]
+
+
+def run_import(database: Database, path: Path, request: ImportRequest) -> ImportReport:
+    """Import one file, or only check it, and return what became of it; it never raises for it."""
+    checked: _Checked | None = None
+    try:
+        checked = _check(path, request)
+        _require_good(path, checked, request)
+        loaded, found = _store(database, checked, request)
+    except REFUSALS as error:
+        return _report(path, request, checked, problem=_problem(path, error))
+    status: Status = "checked" if request.dry_run else "stored"
+    report = _report(path, request, checked, loaded=loaded, found=found, status=status)
+    if not request.dry_run:
+        with database.writing() as connection:
+            record_import(connection, report, account_id=request.account_id, now=request.parse.now)
+    return report
+
+
+def _check(path: Path, request: ImportRequest) -> _Checked:
+    checked = _Checked([], FileSummary(), [], [])
+    for source in sources_of(path):
+        format_ = format_of(source) if request.format == AUTO else format_named(request.format)
+        checked.sources.append((source, format_))
+        checked.guesses += format_.guesses(source, request.parse)
+        for part in format_.read(source, request.parse):
+            checked.summary.add(part)
+            if checked.summary.readings > HELD_READINGS_MAX:
+                checked.held = None
+            if checked.held is not None:
+                checked.held.append(part)
+    return checked
+
+
+def _require_good(path: Path, checked: _Checked, request: ImportRequest) -> None:
+    summary = checked.summary
+    if summary.rejected and not request.partial:
+        first = summary.rejected[0]
+        raise BrokenFileError(path, first.reason, line=first.line, column=first.column)
+    if summary.is_empty:
+        raise BrokenFileError(path, "holds no readings")
+
+
+def _store(
+    database: Database, checked: _Checked, request: ImportRequest
+) -> tuple[LoadReport, FoundMeters]:
+    total, found = LoadReport(), FoundMeters()
+    for parts in _batches(checked, request):
+        loaded, some = _store_once(database, parts, checked.summary.series, request)
+        total = total.plus(loaded)
+        found.meter_of |= some.meter_of
+        found.new |= some.new
+    return total, found
+
+
+def _batches(checked: _Checked, request: ImportRequest) -> Iterator[list[FilePart]]:
+    if checked.held is not None:
+        yield checked.held
+        return
+    for source, format_ in checked.sources:
+        for part in format_.read(source, request.parse):
+            yield [part]
+
+
+def _store_once(
+    database: Database,
+    parts: list[FilePart],
+    series: list[Series],
+    request: ImportRequest,
+) -> tuple[LoadReport, FoundMeters]:
+    now = request.parse.now
+    some, readings = _together(parts)
+
+    def work(connection: sa.Connection) -> tuple[LoadReport, FoundMeters]:
+        found = find_meters(connection, series, request=request, now=now)
+        known = [MeterSeries(found.meter_of[one], one.flow, one.interval_s) for one in some]
+        loaded = load_by_series(connection, known, readings, default_zone=request.zone, now=now)
+        if loaded.off_grid and not request.partial:
+            raise ImportRefusedError(
+                f"has {loaded.off_grid} readings that do not begin with an interval of the "
+                "meter's local day: is the zone of the stamps, or of the meter, another?"
+            )
+        if request.dry_run:
+            raise _TakenBack(loaded, found)
+        return loaded, found
+
+    try:
+        return in_one_transaction(database, work)
+    except _TakenBack as done:
+        return done.loaded, done.found
+
+
+def _together(parts: list[FilePart]) -> tuple[list[Series], ReadingColumns]:
+    numbers: dict[Series, int] = {}
+    columns = []
+    for part in parts:
+        own = [numbers.setdefault(one, len(numbers)) for one in part.series]
+        places = np.array(own, dtype=np.int64)
+        columns.append(msgspec.structs.replace(part.readings, source=places[part.readings.source]))
+    return list(numbers), joined(columns)
+
+
+def _problem(path: Path, error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{path}: {error.strerror}"
+    text = " ".join(str(error).split())
+    return text if isinstance(error, BrokenFileError) else f"{path}: {text}"
+
+
+def _report(
+    path: Path,
+    request: ImportRequest,
+    checked: _Checked | None,
+    *,
+    loaded: LoadReport | None = None,
+    found: FoundMeters | None = None,
+    status: Status = "refused",
+    problem: str | None = None,
+) -> ImportReport:
+    summary = FileSummary() if checked is None else checked.summary
+    loaded, found = loaded or LoadReport(), found or FoundMeters()
+    formats = [] if checked is None else [format_.name for _, format_ in checked.sources]
+    return ImportReport(
+        file=request.file_name or str(path),
+        format=", ".join(dict.fromkeys(formats)) or request.format,
+        status=status,
+        problem=problem,
+        readings=summary.readings,
+        repeated=loaded.repeated,
+        conflicts=loaded.conflicts,
+        differing=loaded.differing,
+        new_days=loaded.new_days,
+        revised_days=loaded.revised_days,
+        open_readings=loaded.open_readings,
+        off_grid=loaded.off_grid,
+        unplaced=loaded.unplaced,
+        series=summary.series_reports(found.meter_of, found.new),
+        series_count=len(summary.series),
+        rejected=summary.rejected_count,
+        rejected_lines=summary.rejected_lines(),
+        left_out=summary.left_out(),
+        notes=list(summary.notes),
+        guesses=[] if checked is None else checked.guesses,
+    )

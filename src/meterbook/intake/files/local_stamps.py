@@ -1,0 +1,107 @@
+"""
+Stamps on a local clock, as files without offsets hold them, to instants.
+
+When the clocks go back an hour is there twice, and only the order of the file tells which is
+which: in a file that runs forward the first 01:30 is summer time, in one that has the newest row
+first it is the second. When they go forward an hour does not exist; a stamp in it is wrong.
+
+    Europe/Dublin, 29 October 2023, a file that runs forward
+    local  00:30  01:00  01:30  01:00  01:30  02:00
+    UTC    23:30  00:00  00:30  01:00  01:30  02:00
+"""
+
+from zoneinfo import ZoneInfo
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from meterbook.domain.local_days import local_time
+from meterbook.domain.reading_columns import IntColumn
+
+_STEP_S = 900  # no zone has changed its clock off a quarter hour since 1970
+_DAY_S = 86_400
+NO_SUCH_TIME = np.iinfo(np.int64).min
+
+
+class LocalInstants(msgspec.Struct, frozen=True):
+    """Instants of local stamps."""
+
+    instant: IntColumn
+    """UTC epoch seconds; NO_SUCH_TIME where the clock never shows the stamp; shape (n,)."""
+    doubled: int
+    """How many stamps lie in an hour that is there twice."""
+    skipped: int
+    """How many lie in an hour that does not exist."""
+
+
+def local_instants(stamps: IntColumn, *, zone: ZoneInfo, group: IntColumn) -> LocalInstants:
+    """
+    Return the instants of local stamps.
+
+    :param stamps: seconds since 1970-01-01 00:00 on the local clock, in the file's order.
+    :param group: whose stamps they are: order counts within one group only, shape (n,).
+    """
+    if not len(stamps):
+        return LocalInstants(stamps, 0, 0)
+    changes, offsets = _changes(int(stamps.min()), int(stamps.max()), zone)
+    # On the local clock a change begins and ends at two times: before it, and after it.
+    before, after = changes + offsets[:-1], changes + offsets[1:]
+    lows, highs = np.minimum(before, after), np.maximum(before, after)
+    index = np.searchsorted(lows, stamps, side="right")
+    near = np.maximum(index - 1, 0)
+    between = np.zeros(len(stamps), dtype=bool)
+    falls = np.zeros(len(stamps), dtype=bool)
+    if len(changes):
+        between = (index > 0) & (stamps < highs[near])
+        falls = (after < before)[near]
+    instant = stamps - offsets[index]
+    doubled, skipped = between & falls, between & ~falls
+    instant[skipped] = NO_SUCH_TIME
+    if doubled.any():
+        early = stamps - offsets[near]
+        first = _is_first(stamps, group, doubled)
+        instant[doubled & first] = early[doubled & first]
+    return LocalInstants(instant, int(doubled.sum()), int(skipped.sum()))
+
+
+def _changes(first: int, last: int, zone: ZoneInfo) -> tuple[IntColumn, IntColumn]:
+    """Return when the clock changes, shape (m,), and its offsets around that, shape (m + 1,)."""
+    begin, end = first - 2 * _DAY_S, last + 2 * _DAY_S
+    days = range(begin - begin % _DAY_S, end + _DAY_S, _DAY_S)
+    offsets = [_offset_s(begin, zone)]
+    changes: list[int] = []
+    for day in days:
+        if _offset_s(day + _DAY_S, zone) == _offset_s(day, zone):
+            continue
+        for instant in range(day + _STEP_S, day + _DAY_S + 1, _STEP_S):
+            offset = _offset_s(instant, zone)
+            if offset != offsets[-1]:
+                changes.append(instant)
+                offsets.append(offset)
+    return np.array(changes, dtype=np.int64), np.array(offsets, dtype=np.int64)
+
+
+def _offset_s(instant: int, zone: ZoneInfo) -> int:
+    offset = local_time(instant, zone).utcoffset()
+    return 0 if offset is None else int(offset.total_seconds())
+
+
+def _is_first(
+    stamps: IntColumn, group: IntColumn, doubled: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
+    """Return which stamps of a doubled hour are the earlier ones, by the order of their file."""
+    first = np.zeros(len(stamps), dtype=bool)
+    rows = np.flatnonzero(doubled)
+    descends: dict[int, bool] = {}
+    seen: dict[tuple[int, int], list[int]] = {}
+    for row in rows.tolist():
+        seen.setdefault((int(group[row]), int(stamps[row])), []).append(row)
+    for (member, _), at in seen.items():
+        if member not in descends:
+            own = stamps[group == member]
+            descends[member] = int((np.diff(own) < 0).sum()) > int((np.diff(own) > 0).sum())
+        if len(at) > 1:
+            # A row of the hour that is there once stays with the later instant: winter time.
+            first[at[len(at) // 2 :] if descends[member] else at[: (len(at) + 1) // 2]] = True
+    return first

@@ -1,0 +1,119 @@
+"""
+What a path holds: the file itself, or what is packed in it (zip, gzip, zstd).
+
+What unpacks to more than a limit is refused while it is read, whatever its headers declare, so
+that a bomb costs neither memory nor disk.
+"""
+
+import gzip
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, BinaryIO, cast
+
+import msgspec
+import zstandard
+
+from meterbook.intake.files.broken import BrokenFileError
+
+UNPACKED_BYTES_MAX = 8 << 30
+MEMBERS_MAX = 1_000
+RATIO_MAX = 200  # readings pack 5 to 40 times; a bomb 1,000 times
+RATIO_FREE_BYTES = 64 << 20  # a small file may be packed as well as it likes
+_ZIP, _GZIP, _ZSTD = b"PK\x03\x04", b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+
+
+class FileSource(msgspec.Struct, frozen=True):
+    """One readable file, perhaps packed in another; it can be opened again and again."""
+
+    path: Path
+    member: str | None = None
+    packing: str | None = None
+
+    @property
+    def name(self) -> Path:
+        """What errors call it."""
+        return self.path if self.member is None else self.path / self.member
+
+    @contextmanager
+    def opened(self) -> Iterator[BinaryIO]:
+        """
+        Give the unpacked bytes.
+
+        :raises BrokenFileError: if they cannot be unpacked, or are too many.
+        """
+        try:
+            with self.path.open("rb") as file:
+                if self.packing is None:
+                    yield file
+                    return
+                bytes_max = max(self.path.stat().st_size * RATIO_MAX, RATIO_FREE_BYTES)
+                with self._unpacked(file) as stream:
+                    limited = _Limited(stream, self.name, min(bytes_max, UNPACKED_BYTES_MAX))
+                    yield cast("BinaryIO", io.BufferedReader(limited, 1 << 20))
+        except (
+            zipfile.BadZipFile, zlib.error, gzip.BadGzipFile, zstandard.ZstdError, EOFError,
+            RuntimeError,
+        ) as error:  # fmt: skip
+            raise BrokenFileError(self.name, f"cannot be unpacked: {error}") from None
+
+    @contextmanager
+    def _unpacked(self, file: BinaryIO) -> Iterator[IO[bytes]]:
+        if self.packing == "zip":
+            with zipfile.ZipFile(file) as archive, archive.open(self.member or "") as stream:
+                yield stream
+        elif self.packing == "gzip":
+            with gzip.open(file) as stream:
+                yield cast("IO[bytes]", stream)
+        else:
+            with zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(file) as stream:
+                yield cast("IO[bytes]", stream)
+
+
+def sources_of(path: Path) -> list[FileSource]:
+    """
+    Return what is in a path, in the archive's order.
+
+    :raises BrokenFileError: if it is an archive that cannot be read.
+    """
+    with path.open("rb") as file:
+        magic = file.read(4)
+    if magic.startswith(_GZIP):
+        return [FileSource(path, packing="gzip")]
+    if magic == _ZSTD:
+        return [FileSource(path, packing="zstd")]
+    if magic != _ZIP:
+        return [FileSource(path)]
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [entry for entry in archive.infolist() if not entry.is_dir()]
+    except (zipfile.BadZipFile, RuntimeError, ValueError, EOFError) as error:
+        raise BrokenFileError(path, f"cannot be unpacked: {error}") from None
+    if len(members) > MEMBERS_MAX:
+        raise BrokenFileError(path, f"holds more than {MEMBERS_MAX} files")
+    if any(entry.flag_bits & 1 for entry in members):
+        raise BrokenFileError(path, "is encrypted")
+    return [FileSource(path, entry.filename, "zip") for entry in members]
+
+
+class _Limited(io.RawIOBase):
+    """A stream that refuses to yield more than so many bytes."""
+
+    def __init__(self, stream: IO[bytes], name: Path, bytes_max: int) -> None:
+        super().__init__()
+        self._stream, self._name, self._left = stream, name, bytes_max
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: object) -> int:
+        view = memoryview(cast("bytearray", buffer))
+        chunk = self._stream.read(min(len(view), 1 << 20))
+        self._left -= len(chunk)
+        if self._left < 0:
+            raise BrokenFileError(self._name, "unpacks to far more than it should")
+        view[: len(chunk)] = chunk
+        return len(chunk)

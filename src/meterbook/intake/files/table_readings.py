@@ -1,0 +1,309 @@
+"""
+Tables of readings (CSV, Parquet) to series: whole columns at once, on Polars.
+
+A table comes as text or typed columns; what does not parse is rejected by line. Numbers are read
+as float64 and rounded half-even by their shortest decimal text.
+"""
+
+from zoneinfo import ZoneInfo
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from meterbook.domain.local_days import time_zone
+from meterbook.domain.meter_ids import METER_ID_MAX
+from meterbook.domain.reading_columns import IntColumn, distinct
+from meterbook.domain.readings import HALF_HOUR_S, QUALITY_WORDS, Flow, Quality
+from meterbook.domain.units import kwh_column_to_wh
+from meterbook.intake.files.csv_guess import EMPTY
+from meterbook.intake.files.csv_mapping import CsvMapping
+from meterbook.intake.files.local_stamps import NO_SUCH_TIME, local_instants
+from meterbook.intake.files.parsed import DAY_S, OWN, PartBuilder, Series
+from meterbook.intake.files.table_stamps import Stamps, stamps_of
+
+_KWH = {"wh": 0.001, "kwh": 1.0, "mwh": 1000.0}
+_FLOWS = {
+    "import": Flow.IMPORT, "consumption": Flow.IMPORT, "1": Flow.IMPORT,
+    "export": Flow.EXPORT, "generation": Flow.EXPORT, "19": Flow.EXPORT,
+}  # fmt: skip
+_QUALITIES = {word: int(quality) for quality, word in QUALITY_WORDS.items()}
+_DAY_LENGTHS_S = (82_800, 86_400, 90_000)
+_MINUTES = (1, 2, 3, 5, 6, 10, 12, 15, 20, 30, 60, 1440)
+NAME_CHARACTERS_MAX = 64
+Mask = npt.NDArray[np.bool_]
+
+
+class TableReader:
+    """Reads the tables of one file, one part of rows after the other."""
+
+    def __init__(self, builder: PartBuilder, mapping: CsvMapping, *, zone: ZoneInfo) -> None:
+        self._builder = builder
+        self._mapping = mapping
+        self._zone = time_zone(mapping.zone) if mapping.zone else zone
+        minutes = mapping.interval_minutes
+        self._interval_s = None if minutes is None else minutes * 60
+
+    def take(self, table: pl.DataFrame, lines: IntColumn) -> None:
+        """Add the readings of some rows; `lines` numbers them, shape (n,)."""
+        if not table.height:
+            return
+        table = table.with_columns(pl.col(pl.String).str.strip_chars())
+        meters, names = self._meters(table)
+        stamps = stamps_of(table, self._mapping)
+        fine = ~np.isnan(stamps.seconds) & (meters >= 0)
+        self._reject(~fine & (meters >= 0), lines, "has no date or time of a known form")
+        self._reject(meters < 0, lines, "names no meter, or with more than 64 characters")
+        if self._mapping.layout == "wide":
+            self._take_wide(table, lines, meters, names, stamps, fine)
+        else:
+            self._take_long(table, lines, meters, names, stamps, fine)
+
+    def _take_long(
+        self,
+        table: pl.DataFrame,
+        lines: IntColumn,
+        meters: IntColumn,
+        names: list[tuple[str, str]],
+        stamps: Stamps,
+        fine: Mask,
+    ) -> None:
+        seconds = np.where(fine, stamps.seconds, 0).astype(np.int64)
+        instants, fine = self._instants(seconds, stamps, meters, fine, lines)
+        if not fine.any():
+            return
+        lengths, fine = self._lengths(table, instants, meters, fine, lines)
+        if self._mapping.stamp_is_end:
+            instants = instants - lengths
+        qualities = self._qualities(table, lines)
+        columns = [(name, Flow.IMPORT) for name in self._mapping.energy or []]
+        if self._mapping.export:
+            columns.append((self._mapping.export, Flow.EXPORT))
+        for length_s in distinct(lengths[fine]).tolist():
+            among = fine & (lengths == length_s)
+            for name, flow in columns:
+                amounts, known = self._amounts(table[name], lines, length_s, among=among)
+                flows = self._flows(table, flow)
+                self._add(
+                    names, meters, flows, length_s, instants, amounts, qualities, lines,
+                    known & (flows > 0) & (qualities >= 0),
+                )  # fmt: skip
+
+    def _take_wide(
+        self,
+        table: pl.DataFrame,
+        lines: IntColumn,
+        meters: IntColumn,
+        names: list[tuple[str, str]],
+        stamps: Stamps,
+        fine: Mask,
+    ) -> None:
+        columns = self._mapping.energy or []
+        interval_s = self._interval_s or DAY_S // len(columns)
+        count = len(columns)
+        flows = np.repeat(self._flows(table, Flow.IMPORT), count)
+        days = np.where(fine, stamps.seconds, 0).astype(np.int64)
+        walls = (days[:, None] + np.arange(count) * interval_s).ravel()
+        every_line, every_meter = np.repeat(lines, count), np.repeat(meters, count)
+        parts = [
+            self._amounts(table[name], lines, interval_s, among=fine, reject=False)
+            for name in columns
+        ]
+        amounts = np.stack([part[0] for part in parts], axis=1).ravel()
+        known = np.stack([part[1] for part in parts], axis=1).ravel()
+        every_fine = np.repeat(fine, count)
+        # Wide rows have a cell for the hour that a clock skips: empty or 0, it is no reading.
+        instants, there = self._instants(
+            walls, stamps, every_meter, every_fine & known, every_line, nothing=amounts == 0
+        )
+        self._reject_cells(table, columns, lines, fine)
+        qualities = np.full(len(walls), int(Quality.RAW), dtype=np.int64)
+        self._add(
+            names, every_meter, flows, interval_s, instants, amounts, qualities, every_line,
+            there & (flows > 0),
+        )  # fmt: skip
+
+    def _add(
+        self,
+        names: list[tuple[str, str]],
+        meters: IntColumn,
+        flows: IntColumn,
+        interval_s: int,
+        instants: IntColumn,
+        amounts: IntColumn,
+        qualities: IntColumn,
+        lines: IntColumn,
+        wanted: Mask,
+    ) -> None:
+        for flow in (Flow.IMPORT, Flow.EXPORT):
+            rows = np.flatnonzero(wanted & (flows == int(flow)))
+            self._builder.add_many(
+                [Series(scheme, name, flow, interval_s) for scheme, name in names],
+                source=meters[rows],
+                starts_at=instants[rows],
+                amount=amounts[rows],
+                quality=qualities[rows],
+                lines=lines[rows],
+            )
+
+    def _meters(self, table: pl.DataFrame) -> tuple[IntColumn, list[tuple[str, str]]]:
+        """Return the number of each row's meter in the list of names, -1 where it has none."""
+        column = self._mapping.meter
+        if not column:
+            return np.zeros(table.height, dtype=np.int64), [("csv", "")]
+        texts = table[column].cast(pl.String).fill_null("")
+        unique = texts.unique(maintain_order=True)
+        names = [_named(text) for text in unique.to_list()]
+        numbers = pl.Series(
+            [i if name is not None else -1 for i, name in enumerate(names)], dtype=pl.Int64
+        )
+        found = texts.replace_strict(unique, numbers, return_dtype=pl.Int64).to_numpy()
+        return found, [name or ("csv", "") for name in names]
+
+    def _instants(
+        self,
+        seconds: IntColumn,
+        stamps: Stamps,
+        group: IntColumn,
+        fine: Mask,
+        lines: IntColumn,
+        *,
+        nothing: Mask | None = None,
+    ) -> tuple[IntColumn, Mask]:
+        if stamps.is_instant:
+            return seconds, fine
+        found = np.zeros(len(seconds), dtype=np.int64)
+        local = local_instants(seconds[fine], zone=self._zone, group=group[fine])
+        found[fine] = local.instant
+        skipped = fine & (found == NO_SUCH_TIME)
+        if local.doubled:
+            self._builder.note(
+                f"{local.doubled} stamps lie in the hour that {self._zone.key} has twice; "
+                "the order of the rows says which is which"
+            )
+        told = skipped if nothing is None else skipped & ~nothing
+        self._reject(told, lines, f"has a time that the clock of {self._zone.key} skips")
+        self._builder.note(f"stamps without offset are on the clock of {self._zone.key}")
+        return np.where(skipped, 0, found), fine & ~skipped
+
+    def _lengths(
+        self,
+        table: pl.DataFrame,
+        instants: IntColumn,
+        group: IntColumn,
+        fine: Mask,
+        lines: IntColumn,
+    ) -> tuple[IntColumn, Mask]:
+        """Return the length of each interval, 86400 for a local day, and which rows have one."""
+        if not self._mapping.ends:
+            length_s = self._length(instants[fine], group[fine])
+            return np.full(len(instants), length_s, dtype=np.int64), fine
+        mapping = msgspec.structs.replace(self._mapping, stamp=self._mapping.ends, time="")
+        ends = stamps_of(table, mapping)
+        there = fine & ~np.isnan(ends.seconds)
+        seconds = np.where(there, ends.seconds, 0).astype(np.int64)
+        ends_at, there = self._instants(seconds, ends, group, there, lines)
+        lengths = np.where(there, ends_at - instants, 0)
+        lengths = np.where(np.isin(lengths, _DAY_LENGTHS_S), DAY_S, lengths)
+        known = there & np.isin(lengths, np.array(_MINUTES) * 60)
+        self._reject(fine & ~known, lines, "has an end that is no interval after its start")
+        return lengths, known
+
+    def _length(self, instants: IntColumn, group: IntColumn) -> int:
+        if self._interval_s is None:
+            steps = np.abs(np.diff(instants))[np.diff(group) == 0]
+            steps = steps[steps > 0]
+            lengths, counts = np.unique(steps, return_counts=True)
+            commonest = int(lengths[np.argmax(counts)]) if len(lengths) else HALF_HOUR_S
+            minutes = min(_MINUTES, key=lambda m: abs(m * 60 - commonest))
+            self._interval_s = minutes * 60
+            self._builder.note(f"intervals are {minutes} minutes long")
+        return self._interval_s
+
+    def _amounts(
+        self,
+        column: pl.Series,
+        lines: IntColumn,
+        interval_s: int,
+        *,
+        among: Mask,
+        reject: bool = True,
+    ) -> tuple[IntColumn, Mask]:
+        """Return Wh, and which rows have a number."""
+        numbers, empty = numbers_of(column, self._mapping.decimal or ".")
+        unit = self._mapping.unit or "kwh"
+        factor = interval_s / 3600 if unit == "kw" else _KWH[unit]
+        energies = numbers * factor
+        known = np.isfinite(energies) & (np.abs(energies) < 1e9) & among  # noqa: PLR2004
+        if reject:
+            wrong = among & ~known & ~empty
+            self._reject(wrong, lines, f"has no number in column {column.name!r}")
+            rows = np.flatnonzero(among & empty)
+            if len(rows):
+                self._builder.leave_out("empty values", int(lines[rows[0]]), count=len(rows))
+        return kwh_column_to_wh(np.where(known, energies, 0.0)), known
+
+    def _reject_cells(
+        self, table: pl.DataFrame, columns: list[str], lines: IntColumn, fine: Mask
+    ) -> None:
+        for name in columns:
+            numbers, empty = numbers_of(table[name], self._mapping.decimal or ".")
+            self._reject(fine & np.isnan(numbers) & ~empty, lines, f"has no number in {name!r}")
+            rows = np.flatnonzero(fine & empty)
+            if len(rows):
+                self._builder.leave_out("empty values", int(lines[rows[0]]), count=len(rows))
+
+    def _flows(self, table: pl.DataFrame, default: Flow) -> IntColumn:
+        """Return the flow of each row, 0 where it is none of ours."""
+        if not self._mapping.flow:
+            return np.full(table.height, int(default), dtype=np.int64)
+        words = table[self._mapping.flow].cast(pl.String).fill_null("").str.to_lowercase()
+        return words.replace_strict(
+            list(_FLOWS), [int(flow) for flow in _FLOWS.values()], default=0, return_dtype=pl.Int64
+        ).to_numpy()
+
+    def _qualities(self, table: pl.DataFrame, lines: IntColumn) -> IntColumn:
+        if not self._mapping.quality:
+            return np.full(table.height, int(Quality.RAW), dtype=np.int64)
+        words = table[self._mapping.quality].cast(pl.String).fill_null("").str.to_lowercase()
+        found = words.replace_strict(
+            ["", *_QUALITIES], [int(Quality.RAW), *_QUALITIES.values()],
+            default=-1, return_dtype=pl.Int64,
+        ).to_numpy()  # fmt: skip
+        self._reject(found < 0, lines, "has a quality that is no word of ours")
+        return found
+
+    def _reject(self, wrong: Mask, lines: IntColumn, reason: str) -> None:
+        rows = np.flatnonzero(wrong)
+        for line in lines[rows[:1000]].tolist():
+            self._builder.reject(line, reason)
+        if len(rows) > 1000:  # noqa: PLR2004 the first thousand are kept
+            self._builder.reject(int(lines[rows[1000]]), reason, count=len(rows) - 1000)
+
+
+def numbers_of(column: pl.Series, decimal: str) -> tuple[npt.NDArray[np.float64], Mask]:
+    """Return the numbers of a column, NaN where there is none, and which fields are empty."""
+    if column.dtype != pl.String:
+        if not column.dtype.is_numeric():
+            column = pl.Series(column.name, [None] * len(column), dtype=pl.Float64)
+            return column.to_numpy(), np.zeros(len(column), dtype=bool)
+        numbers = column.cast(pl.Float64).fill_nan(None)
+        return numbers.fill_null(np.nan).to_numpy(), numbers.is_null().to_numpy()
+    texts = column
+    if decimal == ",":
+        texts = texts.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
+    found = texts.cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()
+    if not np.isnan(found).any():
+        return found, np.zeros(len(found), dtype=bool)
+    empty = column.fill_null("").str.to_lowercase().is_in(list(EMPTY)).to_numpy()
+    return found, empty
+
+
+def _named(text: str) -> tuple[str, str] | None:
+    if not text or len(text) > NAME_CHARACTERS_MAX:
+        return None
+    digits = text.replace("-", "")
+    if digits.isascii() and digits.isdigit() and len(digits) <= 9 and text[0] not in "0-":  # noqa: PLR2004
+        return (OWN, str(int(digits))) if 1 <= int(digits) <= METER_ID_MAX else None
+    return ("csv", text)

@@ -1,0 +1,126 @@
+"""The stamps of a table: dates and times in the forms people write them, on whole columns."""
+
+from datetime import date, datetime
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from meterbook.intake.files.csv_mapping import CsvMapping
+
+_QUICK = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M")
+_DATE = {
+    "ymd": r"(?P<y>\d{4})[-/.]?(?P<m>\d{1,2})[-/.]?(?P<d>\d{1,2})",
+    "dmy": r"(?P<d>\d{1,2})[-/.](?P<m>\d{1,2})[-/.](?P<y>\d{4}|\d{2})",
+    "mdy": r"(?P<m>\d{1,2})[-/.](?P<d>\d{1,2})[-/.](?P<y>\d{4}|\d{2})",
+}
+_TIME = (
+    r"(?:[T ]\s*(?P<h>\d{1,2}):(?P<mi>\d{2})(?::(?P<s>\d{2})(?:[.,]0+)?)?\s*(?P<half>[AaPp][Mm])?)?"
+)
+_OFFSET = r"\s*(?P<zulu>Z|UTC)?(?P<sign>[+-])?(?P<oh>\d{2})?:?(?P<om>\d{2})?"
+_CENTURY = 2000
+_HALF_DAY_H = 12
+
+
+class Stamps(msgspec.Struct, frozen=True):
+    """The stamps of some rows."""
+
+    seconds: npt.NDArray[np.float64]
+    """UTC epoch seconds, or the same count on the local clock; NaN where it is no stamp."""
+    is_instant: bool
+    """They carry their offset."""
+
+
+def stamps_of(table: pl.DataFrame, mapping: CsvMapping) -> Stamps:
+    """Return the stamp of each row, shape (n,)."""
+    column = table[mapping.stamp or ""]
+    if mapping.time:
+        column = (column.cast(pl.String) + " " + table[mapping.time].cast(pl.String)).alias("stamp")
+    if isinstance(column.dtype, pl.Datetime):
+        seconds = column.dt.epoch("s").cast(pl.Float64).fill_null(np.nan).to_numpy()
+        return Stamps(seconds, is_instant=column.dtype.time_zone is not None)
+    if column.dtype == pl.Date:
+        days = column.cast(pl.Datetime("ms")).dt.epoch("s")
+        return Stamps(days.cast(pl.Float64).fill_null(np.nan).to_numpy(), is_instant=False)
+    if column.dtype != pl.String:
+        return Stamps(np.full(table.height, np.nan), is_instant=False)
+    if (mapping.date_order or "ymd") == "ymd" and (quick := _quick(column)) is not None:
+        return quick
+    return _slow(column, mapping.date_order or "ymd")
+
+
+def _quick(column: pl.Series) -> Stamps | None:
+    """Return the stamps where all are of one common form."""
+    first = next((text for text in column.head(10).to_list() if text), "")
+    for form in _QUICK:
+        try:
+            datetime.strptime(first, form)  # noqa: DTZ007 only its form is looked at
+        except ValueError:
+            continue
+        parsed = column.str.to_datetime(form, time_unit="ms", strict=False)
+        if parsed.null_count():
+            return None
+        return Stamps(
+            parsed.dt.epoch("s").cast(pl.Float64).to_numpy(), is_instant=form.endswith("Z")
+        )
+    return None
+
+
+def _slow(column: pl.Series, order: str) -> Stamps:
+    groups = column.str.extract_groups(f"^{_DATE[order]}{_TIME}{_OFFSET}$").struct.unnest()
+    numbers = groups.with_columns(
+        pl.col("y", "m", "d", "h", "mi", "s", "oh", "om").cast(pl.Int64, strict=False)
+    )
+    hour = pl.col("h").fill_null(0)
+    afternoon = pl.col("half").str.to_lowercase()
+    hour = (
+        pl.when(afternoon == "pm").then(hour % _HALF_DAY_H + _HALF_DAY_H)
+        .when(afternoon == "am").then(hour % _HALF_DAY_H)
+        .otherwise(hour)
+    )  # fmt: skip
+    offset_s = (pl.col("oh").fill_null(0) * 3600 + pl.col("om").fill_null(0) * 60) * pl.when(
+        pl.col("sign") == "-"
+    ).then(-1).otherwise(1)
+    carries = pl.col("zulu").is_not_null() | (
+        pl.col("sign").is_not_null() & pl.col("oh").is_not_null()
+    )
+    parts = numbers.select(
+        y=pl.when(pl.col("y") < 100).then(pl.col("y") + _CENTURY).otherwise(pl.col("y")),  # noqa: PLR2004
+        m=pl.col("m"),
+        d=pl.col("d"),
+        rest=hour * 3600 + pl.col("mi").fill_null(0) * 60 + pl.col("s").fill_null(0),
+        right=(hour <= 24) & (pl.col("mi").fill_null(0) < 60) & (pl.col("s").fill_null(0) < 60),  # noqa: PLR2004
+        offset=offset_s,
+        carries=carries,
+        stray=pl.col("sign").is_null() & pl.col("oh").is_not_null(),
+    )
+    days = _days(parts)
+    fine = parts["right"].fill_null(value=False) & ~parts["stray"].fill_null(value=True)
+    seconds = days * 86_400.0 + parts["rest"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    seconds = np.where(fine.to_numpy() & (seconds % 86_400 >= 0), seconds, np.nan)
+    known = ~np.isnan(seconds)
+    carried = parts["carries"].fill_null(value=False).to_numpy()
+    if known.any() and carried[known].all():
+        offsets = parts["offset"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+        return Stamps(seconds - offsets, is_instant=True)
+    return Stamps(np.where(carried, np.nan, seconds), is_instant=False)
+
+
+def _days(parts: pl.DataFrame) -> npt.NDArray[np.float64]:
+    """Return days since 1970-01-01, NaN where there is no such day; each day is made once."""
+    keys = parts.select(key=pl.col("y") * 10_000 + pl.col("m") * 100 + pl.col("d"))["key"]
+    unique = keys.unique().drop_nulls()
+    numbers = [_day_number(key) for key in unique.to_list()]
+    found = keys.replace_strict(
+        unique, pl.Series(numbers, dtype=pl.Float64), default=None, return_dtype=pl.Float64
+    )
+    return found.fill_null(np.nan).to_numpy()
+
+
+def _day_number(key: int) -> float | None:
+    try:
+        day = date(key // 10_000, key // 100 % 100, key % 100)
+    except ValueError:
+        return None
+    return float((day - date(1970, 1, 1)).days)

@@ -1,0 +1,225 @@
+"""Out and in again: the same book, and where a format cannot carry it, exactly what is lost."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from meterbook.bulk_load import MeterSeries, load_by_series
+from meterbook.bulk_load.loader import in_one_transaction
+from meterbook.domain.local_days import day_bounds, numbered_day, time_zone
+from meterbook.domain.reading_columns import ReadingColumns
+from meterbook.domain.readings import Flow, Quality
+from meterbook.exports.formats import EXPORT_FORMATS, Written
+from meterbook.exports.selection import Selection
+from meterbook.imports import ImportRequest, run_import
+from meterbook.intake.files.parsed import ParseOptions
+from meterbook.storage.database import Database
+from meterbook.storage.migrate import migrate
+from meterbook.storage.tables import channels, installations, ledger
+
+NOW = 1_790_000_000
+DAY_S = 86_400
+ALL = Selection()
+Cell = tuple[int, Quality]
+Content = dict[tuple[int, Flow, int], tuple[Cell | None, ...]]
+"""Meter, flow and day to what each interval of the day says."""
+
+ESPI_QUALITIES = list(Quality)
+DAYS = [19_780, 19_813, 19_814, 20_022, 20_023]  # both clock changes of 2024 are among them
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("trips")
+
+
+@contextmanager
+def fresh(folder: Path, template: Path) -> Iterator[Database]:
+    file = folder / f"{np.random.default_rng().integers(1 << 60)}.sqlite"
+    file.write_bytes(template.read_bytes())
+    database = Database(f"sqlite:///{file}")
+    try:
+        yield database
+    finally:
+        database.close()
+        file.unlink()
+
+
+@st.composite
+def books(draw: st.DrawFn, *, lengths_s: list[int], qualities: list[Quality]) -> Content:
+    """Return some days of some meters, each with intervals of one length."""
+    content: Content = {}
+    zone = time_zone("Europe/London")
+    keys = st.tuples(st.integers(1, 3), st.sampled_from(list(Flow)), st.sampled_from(DAYS))
+    for meter_id, flow, day in draw(st.sets(keys, min_size=1, max_size=4)):
+        length_s = draw(st.sampled_from(lengths_s))
+        begin, end = day_bounds(numbered_day(day), zone)
+        count = 1 if length_s == DAY_S else (end - begin) // length_s
+        cells = st.one_of(st.none(), st.tuples(st.integers(0, 80_000), st.sampled_from(qualities)))
+        few = draw(st.lists(cells, min_size=min(count, 6), max_size=min(count, 6)))
+        day_cells = [few[index % len(few)] for index in range(count)]
+        if any(cell is not None for cell in day_cells):
+            content[meter_id, flow, day] = tuple(day_cells)
+    return content
+
+
+def fill(database: Database, content: Content, *, zone: str = "Europe/London") -> None:
+    """Put the days into an empty book."""
+
+    def work(connection: sa.Connection) -> None:
+        for (meter_id, flow, day), cells in content.items():
+            begin, end = day_bounds(numbered_day(day), time_zone(zone))
+            length_s = DAY_S if len(cells) == 1 else (end - begin) // len(cells)
+            rows = [
+                (0, begin + index * length_s, cell[0], int(cell[1]))
+                for index, cell in enumerate(cells)
+                if cell is not None
+            ]
+            load_by_series(
+                connection,
+                [MeterSeries(meter_id, flow, length_s)],
+                ReadingColumns(*np.array(rows, dtype=np.int64).T),
+                default_zone=zone,
+                now=NOW,
+            )
+
+    in_one_transaction(database, work)
+
+
+def content_of(database: Database) -> Content:
+    with database.reading() as connection:
+        rows = connection.execute(
+            sa.select(
+                installations.c.meter_id, channels.c.flow, ledger.c.day, ledger.c.intervals,
+                ledger.c.quality, ledger.c.qualities,
+            )
+            .join(channels, channels.c.id == ledger.c.channel_id)
+            .join(installations, installations.c.meter_point_id == channels.c.meter_point_id)
+        ).all()  # fmt: skip
+    found: Content = {}
+    for row in rows:
+        amounts = msgspec.msgpack.decode(row.intervals)
+        qualities = row.qualities or bytes([row.quality] * len(amounts))
+        found[row.meter_id, Flow(row.flow), row.day] = tuple(
+            None if amount is None else (amount, Quality(quality))
+            for amount, quality in zip(amounts, qualities, strict=True)
+        )
+    return found
+
+
+def trip(
+    name: str, folder: Path, template: Path, content: Content, meters: dict[str, int]
+) -> tuple[Content, Written]:
+    """Return what is left of a book that went out in a format and came in again."""
+    path = folder / f"out.{name}"
+    with fresh(folder, template) as first, fresh(folder, template) as second:
+        fill(first, content)
+        with first.reading() as connection:
+            written = EXPORT_FORMATS[name].write(connection, path, ALL, NOW)
+        if written.readings == 0:
+            return {}, written
+        request = ImportRequest(
+            parse=ParseOptions(now=NOW), zone="Europe/London", meters=meters,
+        )  # fmt: skip
+        report = run_import(second, path, request)
+        assert report.status == "stored", report.problem
+        assert report.readings == written.readings
+        return content_of(second), written
+
+
+BOUNDED = settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+ANY_LENGTH = [300, 900, 1800, 3600, DAY_S]
+
+
+@BOUNDED
+@given(content=books(lengths_s=ANY_LENGTH, qualities=list(Quality)))
+@pytest.mark.parametrize("name", ["csv", "parquet"])
+def test_a_table_carries_the_whole_book(
+    folder: Path, sqlite_template: Path, name: str, content: Content
+) -> None:
+    back, written = trip(name, folder, sqlite_template, content, {})
+    assert back == content
+    assert written.left_out == 0
+
+
+@BOUNDED
+@given(content=books(lengths_s=ANY_LENGTH, qualities=ESPI_QUALITIES))
+def test_green_button_carries_the_whole_book(
+    folder: Path, sqlite_template: Path, content: Content
+) -> None:
+    names = {f"/espi/1_1/resource/UsagePoint/{number}": number for number in (1, 2, 3)}
+    back, _ = trip("espi", folder, sqlite_template, content, names)
+    assert back == content
+
+
+AS_NEM12 = {
+    Quality.ESTIMATED_LIKE_DAY: Quality.ESTIMATED_LIKE_DAY,
+    Quality.ESTIMATED_INTERPOLATED: Quality.ESTIMATED_LIKE_DAY,
+    Quality.EDITED: Quality.ESTIMATED_LIKE_DAY,
+    Quality.QUESTIONABLE: Quality.ESTIMATED_LIKE_DAY,
+}
+
+
+@BOUNDED
+@given(content=books(lengths_s=ANY_LENGTH, qualities=list(Quality)))
+def test_nem12_loses_day_totals_and_fine_qualities_and_nothing_else(
+    folder: Path, sqlite_template: Path, content: Content
+) -> None:
+    names = {f"{number:010d}": number for number in (1, 2, 3)}
+    back, written = trip("nem12", folder, sqlite_template, content, names)
+    carried = {
+        key: tuple(
+            None if cell is None else (cell[0], AS_NEM12.get(cell[1], Quality.VALID))
+            for cell in cells
+        )
+        for key, cells in content.items()
+        if len(cells) > 1
+    }
+    assert back == carried
+    assert written.left_out == sum(len(cells) == 1 for cells in content.values())
+
+
+def test_a_file_adds_up_to_the_whole_and_to_its_selection(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    raw = Quality.RAW
+    content: Content = {
+        (meter, flow, day): tuple((meter * 10 + slot, raw) for slot in range(48))
+        for meter in (1, 2)
+        for flow in Flow
+        for day in (19_780, 19_781)
+    }
+    fill(sqlite_database, content)
+    with sqlite_database.reading() as connection:
+        write = EXPORT_FORMATS["csv"].write
+        assert write(connection, tmp_path / "all.csv", ALL, NOW).readings == 8 * 48
+        only = Selection(
+            meter_ids=[2], first_day=numbered_day(19_781), end_day=numbered_day(19_782)
+        )
+        assert write(connection, tmp_path / "some.csv", only, NOW).readings == 2 * 48
+        nobody = Selection(account_id=99)
+        assert write(connection, tmp_path / "none.csv", nobody, NOW).readings == 0
+    lines = (tmp_path / "some.csv").read_text().splitlines()
+    assert lines[0] == "meter_id,flow,starts_at,ends_at,kWh,quality"
+    assert lines[1] == "2,import,2024-02-28T00:00:00Z,2024-02-28T00:30:00Z,0.020,raw"
+    assert sum(round(float(line.split(",")[4]) * 1000) for line in lines[1:]) == 2 * sum(
+        20 + slot for slot in range(48)
+    )
+
+
+def test_an_empty_book_leaves_as_an_empty_file(sqlite_database: Database, tmp_path: Path) -> None:
+    migrate(sqlite_database)
+    with sqlite_database.reading() as connection:
+        for name, format_ in EXPORT_FORMATS.items():
+            written = format_.write(connection, tmp_path / name, ALL, NOW)
+            assert (written.readings, written.left_out) == (0, 0)
+            assert (tmp_path / name).stat().st_size > 0

@@ -1,0 +1,205 @@
+"""InfluxDB's write API against a started server, by the packages people use."""
+
+import gzip
+from typing import Any
+
+import httpx
+import influxdb
+import influxdb_client
+import pytest
+from influxdb_client.client.write_api import SYNCHRONOUS
+from influxdb_client.rest import ApiException
+
+from device_owners import Owner
+
+NOW = 1_790_000_000
+NOW_MS = NOW * 1000
+
+
+def write(owner: Owner, lines: str | bytes, query: str = "db=d&precision=s") -> httpx.Response:
+    with owner.client() as client:
+        headers = {"Authorization": f"Token {owner.hex32}"}
+        return client.post(f"/write?{query}", content=lines, headers=headers)
+
+
+def test_the_influxdb_package_writes(owner: Owner) -> None:
+    client = influxdb.InfluxDBClient(
+        "127.0.0.1", int(owner.server.url.rpartition(":")[2]), "anybody", owner.hex32, "home"
+    )
+    assert client.ping() == "1.8.10"
+    client.create_database("home")
+    assert {"name": "meterbook"} in client.get_list_database()
+    points: list[dict[str, Any]] = [
+        {
+            "measurement": "power meter",
+            "tags": {"room": "a,b c=d"},
+            "time": (NOW + i) * 1_000_000_000,
+            "fields": {"watts": 1.5 * i, "pulses": i, "on": True, "note": 'a "quoted", text'},
+        }
+        for i in range(3)
+    ]
+    assert client.write_points(points)
+    assert client.write_points(points)
+    found = owner.samples("influxdb", "home: power meter,room=a,b c=d")
+    assert found == {
+        "on": [(NOW_MS + 1000 * i, 1.0) for i in range(3)],
+        "pulses": [(NOW_MS + 1000 * i, float(i)) for i in range(3)],
+        "watts": [(NOW_MS + 1000 * i, 1.5 * i) for i in range(3)],
+    }
+    wrong = influxdb.InfluxDBClient(
+        "127.0.0.1", int(owner.server.url.rpartition(":")[2]), "anybody", "wrong", "home"
+    )
+    with pytest.raises(influxdb.exceptions.InfluxDBClientError) as refused:
+        wrong.write_points(points)
+    assert refused.value.code == 401
+    client.close()
+    wrong.close()
+
+
+def test_the_influxdb_client_package_writes(owner: Owner) -> None:
+    with influxdb_client.InfluxDBClient(
+        owner.server.url, owner.hex32, org="any", enable_gzip=True
+    ) as client:
+        assert client.ping()
+        writer = client.write_api(write_options=SYNCHRONOUS)
+        point = influxdb_client.Point("solar").tag("host", "roof").field("kWh", 12.5)
+        writer.write("bucket", record=point.time(NOW, influxdb_client.WritePrecision.S))
+        writer.write("bucket", record=[f"solar,host=roof kWh=12.75 {NOW + 60}000000000"])
+        with pytest.raises(ApiException) as refused:
+            writer.write("bucket", record=["solar kWh=1", "solar kWh="])
+    assert refused.value.status == 400
+    assert '"line":2' in str(refused.value.body)
+    found = owner.samples("influxdb", "bucket: solar,host=roof")
+    assert found == {"kWh": [(NOW_MS, 12.5), (NOW_MS + 60_000, 12.75)]}
+    assert owner.samples("influxdb", "bucket: solar") == {}
+
+
+def test_telegrafs_batches_are_taken(owner: Owner) -> None:
+    lines = [
+        f"cpu,cpu=cpu{i % 4},host=server\\ one usage_idle={i / 7},n={i}i,up=t {NOW}{i:09d}"
+        for i in range(5_000)
+    ]
+    with owner.client() as client:
+        assert client.post("/query?q=CREATE+DATABASE+%22telegraf%22&p=" + owner.hex32).json() == {
+            "results": [{"statement_id": 0}]
+        }
+        answer = client.post(
+            f"/write?consistency=any&db=telegraf&u=me&p={owner.hex32}",
+            content=gzip.compress(("\n".join(lines) + "\n").encode()),
+            headers={"Content-Encoding": "gzip", "Content-Type": "text/plain; charset=utf-8"},
+        )
+    assert (answer.status_code, answer.content) == (204, b"")
+    # All stamps fall into one millisecond: the last of each series counts, as in InfluxDB.
+    found = owner.samples("influxdb", "telegraf: cpu,cpu=cpu3,host=server one")
+    assert found["n"] == [(NOW_MS, 4999.0)]
+
+
+def test_tags_in_another_order_are_the_same_series(owner: Owner) -> None:
+    assert write(owner, f"m,b=2,a=1 v=1 {NOW}\nm,a=1,b=2 v=2 {NOW + 1}").status_code == 204
+    found = owner.samples("influxdb", "d: m,a=1,b=2")
+    assert found == {"v": [(NOW_MS, 1.0), (NOW_MS + 1000, 2.0)]}
+
+
+@pytest.mark.parametrize(
+    ("precision", "stamp"),
+    [
+        ("", NOW * 10**9),
+        ("n", NOW * 10**9),
+        ("us", NOW * 10**6),
+        ("u", NOW * 10**6),
+        ("ms", NOW_MS),
+        ("s", NOW),
+        ("m", NOW // 60),
+        ("h", NOW // 3600),
+    ],
+)
+def test_every_precision_means_the_same_instant(owner: Owner, precision: str, stamp: int) -> None:
+    query = f"db=p{precision}" + (f"&precision={precision}" if precision else "")
+    assert write(owner, f"m v=1 {stamp}", query).status_code == 204
+    ((at_ms, _),) = owner.samples("influxdb", f"p{precision}: m")["v"]
+    length_ms = {"m": 60_000, "h": 3_600_000}.get(precision, 1)
+    assert at_ms == NOW_MS - NOW_MS % length_ms
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("m", "missing fields"),
+        ("m ", "missing fields"),
+        ("m v", "missing field value"),
+        ("m v=", "missing field value"),
+        ("m =1", "missing field key"),
+        ("m v=1,", "missing field"),
+        ("m v=abc", "invalid number"),
+        ("m v=nan", "invalid number"),
+        ("m v=Inf", "invalid number"),
+        ("m v=1_000", "invalid number"),
+        ("m v=truth", "invalid boolean"),
+        ("m v=9223372036854775808i", "value out of range"),
+        ("m v=-1u", "value out of range"),
+        ('m v="open', "unbalanced quotes"),
+        (",a=1 v=1", "missing measurement"),
+        ("m,a= v=1", "missing tag value"),
+        ("m,=b v=1", "missing tag key"),
+        ("m,a=1,a=2 v=1", "duplicate tags"),
+        ("m v=1 now", "bad timestamp"),
+        ("m v=1 1 1", "bad timestamp"),
+        ("m v=1 -5", "before 1970"),
+        ("m v=1 99999999999", "5 minutes in the future"),
+        (f"m {'x' * 129}=1", "more than 128 characters"),
+        ("m\x00n v=1", "cannot be shown"),
+        (b"m v=1\xff", "not UTF-8"),
+    ],
+)
+def test_a_wrong_line_is_named_and_nothing_of_the_body_kept(
+    owner: Owner, line: str | bytes, reason: str
+) -> None:
+    body = b"# a comment\n\nwhole v=1\n" + (line.encode() if isinstance(line, str) else line)
+    answer = write(owner, body)
+    assert answer.status_code == 400, answer.text
+    assert reason in answer.json()["error"]
+    assert "(line 4)" in answer.json()["error"]
+    assert answer.json()["line"] == 4
+    assert owner.samples("influxdb", "d: whole") == {}
+
+
+def test_what_is_well_formed_but_no_number_that_can_be_kept_is_passed_over(owner: Owner) -> None:
+    lines = r'odd,a\ b=c\,d text="a, \"b\" =c",huge=1e300,bytes=9000000000001i,w\ h=2e3 ' + str(NOW)
+    assert write(owner, lines).status_code == 204
+    assert owner.samples("influxdb", "d: odd,a b=c,d") == {"w h": [(NOW_MS, 2000.0)]}
+
+
+def test_the_last_number_for_an_instant_counts(owner: Owner) -> None:
+    write(owner, f"last v=1 {NOW}\nlast v=2 {NOW}")
+    write(owner, f"last v=3 {NOW}")
+    assert owner.samples("influxdb", "d: last") == {"v": [(NOW_MS, 3.0)]}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/ping", 204),
+        ("HEAD", "/ping", 204),
+        ("GET", "/health", 200),
+        ("GET", "/write?db=d", 405),
+        ("POST", "/write", 400),
+        ("POST", "/api/v2/write?org=o", 400),
+        ("POST", "/api/v2/write?bucket=b&precision=h", 400),
+        ("POST", "/api/v2/write?bucket=b", 204),
+    ],
+)
+def test_what_clients_probe_is_answered(owner: Owner, method: str, path: str, status: int) -> None:
+    with owner.client() as client:
+        answer = client.request(method, path, headers={"Authorization": f"Bearer {owner.hex32}"})
+    assert answer.status_code == status
+    assert answer.headers["x-influxdb-version"] == "1.8.10"
+
+
+@pytest.mark.parametrize("shown", ["Token wrong", "Basic !", "Digest x", "Basic bWU6d3Jvbmc="])
+def test_a_wrong_key_is_refused_in_both_versions(owner: Owner, shown: str) -> None:
+    with owner.client() as client:
+        for path in ("/write?db=d", "/api/v2/write?bucket=b"):
+            answer = client.post(path, content="m v=1", headers={"Authorization": shown})
+            assert answer.status_code == 401
+            assert answer.json()["code"] == "unauthorized"
+            assert answer.json()["error"] == "authorization failed"

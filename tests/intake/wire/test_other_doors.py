@@ -1,0 +1,73 @@
+"""vzlogger's and ThingsBoard's requests against a started server."""
+
+import pytest
+
+from device_owners import Owner
+
+NOW_MS = 1_790_000_000_000
+FOREIGN = "11111111-2222-3333-4444-555555555555"
+
+
+def test_vzloggers_request_is_stored_under_the_label_of_its_uuid(owner: Owner) -> None:
+    body = f"[[{NOW_MS}, 1234.5], [{NOW_MS + 1000}.7, 1235]]"
+    with owner.client() as client:
+        answer = client.post(f"/middleware.php/data/{owner.uuid}.json", content=body)
+        assert (answer.status_code, answer.json()["rows"]) == (200, 2)
+        again = client.post(f"/data/{owner.uuid.upper()}.json", content=body)
+        assert again.status_code == 200
+        one = f"/data/{owner.uuid}.json?operation=add&ts={NOW_MS + 5}&value=7"
+        assert client.get(one).json()["rows"] == 1
+    assert owner.samples("vzlogger", "my uuid") == {
+        "value": [(NOW_MS, 1234.5), (NOW_MS + 5, 7.0), (NOW_MS + 1000, 1235.0)]
+    }
+
+
+def test_an_unknown_uuid_is_kept_from_a_trusted_network_only(owner: Owner) -> None:
+    path = f"/data/{FOREIGN}.json"
+    with owner.client() as client:
+        forwarded = {"X-Forwarded-For": "203.0.113.7"}
+        refused = client.post(path, content=f"[[{NOW_MS},1]]", headers=forwarded)
+        assert refused.status_code == 401
+        assert refused.json()["exception"]["message"]
+        assert owner.samples("vzlogger", FOREIGN) == {}
+        assert client.post(path, content=f"[[{NOW_MS},1]]").status_code == 200
+    assert owner.samples("vzlogger", FOREIGN) == {"value": [(NOW_MS, 1.0)]}
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["[[", "{}", "[[1]]", '[["x", 1]]', f"[[{NOW_MS * 2}, 1]]", "[[-1, 1]]", "[[1e400, 1]]"],
+    ids=["cut", "object", "no amount", "word", "far ahead", "before 1970", "beyond a float"],
+)
+def test_what_is_no_array_of_pairs_is_refused_whole(owner: Owner, body: str) -> None:
+    with owner.client() as client:
+        answer = client.post("/data/99999999-2222-3333-4444-555555555555.json", content=body)
+    assert answer.status_code == 400
+    assert answer.json()["exception"]["message"]
+
+
+def test_a_thingsboard_device_sends_each_of_its_forms(owner: Owner) -> None:
+    path = f"/api/v1/{owner.token20}/telemetry"
+    assert len(owner.token20) == 20
+    with owner.client() as client:
+        for body in (
+            f'{{"ts": {NOW_MS}, "values": {{"energy": 1.5, "text": "x", "on": true}}}}',
+            f'[{{"ts": {NOW_MS + 1}, "values": {{"energy": 2, "gone": null}}}}]',
+        ):
+            answer = client.post(path, content=body)
+            assert (answer.status_code, answer.content) == (200, b"")
+        assert client.post(path, content='{"power": 7}').status_code == 200
+    found = owner.samples("thingsboard", "my token20")
+    assert found["energy"] == [(NOW_MS, 1.5), (NOW_MS + 1, 2.0)]
+    assert found["on"] == [(NOW_MS, 1.0)]
+    assert [number for _, number in found["power"]] == [7.0]
+    assert "text" not in found
+
+
+@pytest.mark.parametrize("body", ["[1]", "7", "{", '{"ts": "x", "values": {}}', '{"": 1}'])
+def test_a_thingsboard_body_that_is_none_is_400(owner: Owner, body: str) -> None:
+    with owner.client() as client:
+        answer = client.post(f"/api/v1/{owner.token20}/telemetry", content=body)
+        assert answer.status_code == 400, answer.text
+        wrong = client.post("/api/v1/AAAAAAAAAAAAAAAAAAAA/telemetry", content='{"a": 1}')
+        assert wrong.status_code == 401

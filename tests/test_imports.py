@@ -1,0 +1,236 @@
+"""A file from its path into the books: found meters, one path for every format, all or nothing."""
+
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from books import ledger_content
+from meterbook.domain.import_reports import ImportReport
+from meterbook.domain.local_days import numbered_day
+from meterbook.domain.readings import Flow
+from meterbook.imports import ImportRequest, run, run_import
+from meterbook.intake.files.csv_mapping import CsvMapping
+from meterbook.intake.files.parsed import ParseOptions
+from meterbook.registry.foreign_ids import names_of
+from meterbook.registry.import_log import logged_imports
+from meterbook.registry.meters import add_meters
+from meterbook.storage.database import Database
+from meterbook.storage.file_tables import foreign_ids, imports
+from meterbook.storage.tables import (
+    channels,
+    daybook,
+    installations,
+    ledger,
+    meters,
+)
+
+NOW = 1_790_000_000
+REQUEST = ImportRequest(parse=ParseOptions(now=NOW), zone="UTC")
+TWO_DAYS = "meter,starts_at,kWh\n" + "".join(
+    f"{meter},2024-02-{day:02d}T{hour:02d}:{minute}:00Z,{hour / 10}\n"
+    for meter in (7, 8)
+    for day in (1, 2)
+    for hour in range(24)
+    for minute in ("00", "30")
+)
+
+
+def stored(database: Database, path: Path, **changes: object) -> ImportReport:
+    report = run_import(database, path, msgspec.structs.replace(REQUEST, **changes))
+    assert report.status == "stored", report.problem
+    return report
+
+
+def refused(database: Database, path: Path, **changes: object) -> str:
+    report = run_import(database, path, msgspec.structs.replace(REQUEST, **changes))
+    assert report.status == "refused"
+    assert rows_in(database, ledger, daybook, meters, foreign_ids, imports) == [0] * 5
+    return report.problem or ""
+
+
+def rows_in(database: Database, *tables: sa.Table) -> list[int]:
+    with database.reading() as connection:
+        counted = [sa.select(sa.func.count()).select_from(table) for table in tables]
+        return [connection.execute(count).scalar_one() for count in counted]
+
+
+def days_of(database: Database, meter_id: int, flow: Flow) -> dict[str, tuple[int, int]]:
+    """Return day to energy and number of intervals."""
+    with database.reading() as connection:
+        point = sa.select(installations.c.meter_point_id).where(
+            installations.c.meter_id == meter_id
+        )
+        rows = connection.execute(
+            sa.select(ledger.c.day, ledger.c.energy, ledger.c.intervals)
+            .join(channels, channels.c.id == ledger.c.channel_id)
+            .where(channels.c.meter_point_id.in_(point), channels.c.flow == int(flow))
+        )
+        return {
+            numbered_day(row.day).isoformat(): (
+                row.energy,
+                len(msgspec.msgpack.decode(row.intervals)),
+            )
+            for row in rows
+        }
+
+
+def written(folder: Path, text: str, name: str = "a.csv") -> Path:
+    (folder / name).write_text(text)
+    return folder / name
+
+
+def test_the_same_file_twice_changes_nothing(database: Database, tmp_path: Path) -> None:
+    file = written(tmp_path, TWO_DAYS)
+    first = stored(database, file)
+    content = ledger_content(database)
+    second = stored(database, file)
+    assert (first.new_days, first.readings) == (4, 192)
+    assert (second.new_days, second.revised_days, second.differing) == (0, 0, 0)
+    assert ledger_content(database) == content
+    with database.reading() as connection:
+        assert [entry.report.new_days for entry in logged_imports(connection)] == [0, 4]
+
+
+def test_a_dry_run_reports_the_same_and_stores_nothing(database: Database, tmp_path: Path) -> None:
+    file = written(tmp_path, TWO_DAYS)
+    dry = run_import(database, file, msgspec.structs.replace(REQUEST, dry_run=True))
+    assert rows_in(database, ledger, meters, imports) == [0, 0, 0]
+    real = stored(database, file)
+    assert msgspec.structs.replace(real, status="checked") == dry
+
+
+def test_a_different_value_counts_and_the_books_is_kept(database: Database, tmp_path: Path) -> None:
+    stored(database, written(tmp_path, TWO_DAYS))
+    changed = written(tmp_path, TWO_DAYS.replace("T05:30:00Z,0.5", "T05:30:00Z,9"), "b.csv")
+    report = stored(database, changed)
+    assert (report.differing, report.revised_days, report.new_days) == (4, 4, 0)
+    assert days_of(database, 7, Flow.IMPORT)["2024-02-01"] == (55_200 - 500 + 9_000, 48)
+
+
+def test_one_wrong_line_refuses_the_file_unless_a_part_is_asked_for(
+    database: Database, tmp_path: Path
+) -> None:
+    file = written(tmp_path, TWO_DAYS + "7,2024-02-03T00:00:00Z,x\n")
+    assert refused(database, file) == f"{file}: line 194, column 1: has no number in column 'kWh'"
+    report = stored(database, file, partial=True)
+    assert (report.readings, report.rejected, report.new_days) == (192, 1, 4)
+
+
+def test_a_foreign_name_gets_a_meter_that_takes_no_packets(
+    database: Database, shared_data: Path
+) -> None:
+    folder = shared_data / "nem12_examples" / "examples" / "unzipped"
+    report = stored(database, folder / "Example_NEM12_month_solar.csv", zone="Australia/Brisbane")
+    [fed_in, used] = report.series
+    assert (used.meter_id, fed_in.meter_id, used.is_new) == (900_000_001, 900_000_001, True)
+    march = days_of(database, 900_000_001, Flow.IMPORT)
+    assert len(march) == 31
+    assert {count for _, count in march.values()} == {288}
+    assert sum(energy for energy, _ in march.values()) == 270_738
+    given = days_of(database, 900_000_001, Flow.EXPORT)
+    assert sum(energy for energy, _ in given.values()) == 589_172
+    with database.reading() as connection:
+        assert names_of(connection, meter_id=900_000_001) == [("nmi", "NMI1234567")]
+        assert connection.scalar(sa.select(meters.c.key_hash)) == "no packets"
+    again = stored(database, folder / "Example_NEM12_month_solar.csv")
+    assert (again.new_days, again.revised_days, again.series[0].is_new) == (0, 0, False)
+
+
+def test_a_file_that_names_no_meter_is_told_one(database: Database, shared_data: Path) -> None:
+    file = shared_data / "irish_hdf_tariff_acceptance" / "HDF_2023-06_kW.csv"
+    assert "names no meter" in refused(database, file)
+    report = stored(database, file, meters={"": 12}, zone="Europe/Dublin")
+    assert {one.meter_id for one in report.series} == {12}
+    days = days_of(database, 12, Flow.IMPORT)
+    assert days["2023-03-26"][1] == 46
+    assert sum(energy for energy, _ in days.values()) == pytest.approx(2_426_260, abs=20)
+
+
+def test_a_named_meter_keeps_the_name_it_was_told(database: Database, shared_data: Path) -> None:
+    file = shared_data / "nem12_examples/examples/unzipped/Example_NEM12_actual_interval.csv"
+    stored(database, file, meters={"VABD000163": 5})
+    assert stored(database, file).series[0].meter_id == 5
+    report = run_import(database, file, msgspec.structs.replace(REQUEST, meters={"": 6}))
+    assert report.problem == f"{file}: nmi VABD000163 is meter 5 already"
+
+
+def test_a_household_writes_its_own_meters_only(database: Database, tmp_path: Path) -> None:
+    with database.writing() as connection:
+        add_meters(connection, [7], zone="UTC", now=NOW)
+    request = msgspec.structs.replace(REQUEST, own_meters=frozenset({7}))
+    file = written(tmp_path, TWO_DAYS)
+    report = run_import(database, file, request)
+    assert report.status == "refused"
+    assert "not yours (8)" in (report.problem or "")
+    foreign = written(tmp_path, TWO_DAYS.replace("7,", "house,").replace("8,", "shed,"), "b.csv")
+    assert "not yours (house, shed)" in (run_import(database, foreign, request).problem or "")
+    own = written(tmp_path, "\n".join(TWO_DAYS.splitlines()[:97]), "c.csv")
+    assert run_import(database, own, request).status == "stored"
+
+
+def test_a_large_file_is_stored_in_parts_with_the_same_result(
+    database: Database, second_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = written(tmp_path, TWO_DAYS)
+    stored(second_database, file)
+    monkeypatch.setattr(run, "HELD_READINGS_MAX", 10)
+    monkeypatch.setattr("meterbook.intake.files.csv_files.PART_BYTES", 700)
+    monkeypatch.setattr("meterbook.intake.files.parsed.PART_READINGS", 20)
+    report = stored(database, file)
+    assert (report.readings, report.series_count) == (192, 2)
+    assert ledger_content(database) == ledger_content(second_database)
+
+
+def test_days_on_another_grid_are_refused_and_not_dropped(
+    database: Database, shared_data: Path
+) -> None:
+    file = shared_data / "green_button_espi" / "ESPIIntervalBlock.xml"
+    parse = ParseOptions(now=NOW, unit="wh")
+    assert "do not begin with an interval" in refused(database, file, parse=parse)
+    report = stored(database, file, parse=parse, zone="America/New_York")
+    days = days_of(database, report.series[0].meter_id or 0, Flow.IMPORT)
+    assert (len(days), {count for _, count in days.values()}) == (444, {1})
+    assert sum(energy for energy, _ in days.values()) == 9_917_817
+
+
+def test_today_is_summed_up_to_the_meters_half_hours(database: Database, tmp_path: Path) -> None:
+    rows = [
+        f"2026-09-21 {hour:02d}:{minute:02d},1\n" for hour in (0, 1) for minute in range(0, 60, 15)
+    ]
+    file = written(tmp_path, "stamp,kWh\n" + "".join(rows) + "2026-09-21 02:00,1\n")
+    now = 1_790_000_000  # 2026-09-21 14:13 UTC
+    report = stored(database, file, meters={"": 3}, parse=ParseOptions(now=now))
+    assert (report.open_readings, report.unplaced, report.new_days) == (4, 1, 0)
+    with database.reading() as connection:
+        assert connection.scalars(sa.select(daybook.c.amount)).all() == [2000] * 4
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("a.csv", b"", "is empty"),
+        ("a.bin", bytes(range(256)), "of no format that is known"),
+        ("a.zip", b"PK\x03\x04 no archive", "cannot be unpacked"),
+        ("a.gz", b"\x1f\x8b no archive", "cannot be unpacked"),
+        ("a.csv", b"a,b\n1,2\n", "no column of dates"),
+        ("a.parquet", b"PAR1 no parquet", "not Parquet"),
+        ("a.csv", b"100,NEM12,2004,A,B\n900\n", "holds no readings"),
+    ],
+)
+def test_a_file_that_is_none_is_refused(
+    sqlite_database: Database, tmp_path: Path, name: str, content: bytes, problem: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert problem in refused(sqlite_database, tmp_path / name)
+
+
+def test_the_zone_of_new_meters_decides_where_their_days_begin(
+    database: Database, tmp_path: Path
+) -> None:
+    file = written(tmp_path, "stamp,kWh\n2024-07-01 00:00,1\n2024-07-01 00:30,1\n")
+    parse = ParseOptions(now=NOW, stamps_zone=ZoneInfo("Europe/Berlin"), mapping=CsvMapping())
+    stored(database, file, parse=parse, zone="Europe/Berlin", meters={"": 4})
+    assert days_of(database, 4, Flow.IMPORT) == {"2024-07-01": (2000, 48)}
