@@ -12,6 +12,7 @@ MODULES = (
     "read_speed",
     "import_speed",
     "api_speed",
+    "dashboard_speed",
     "collector_speed",
     "collector_crowd",
     "page_speed",

@@ -69,10 +69,13 @@ def regional_days(
     sums = {key: each for key, each in sums.items() if (key[0], key[1]) not in provisional}
     sums |= {key: each for key, each in opened.items() if (key[0], key[1]) in provisional}
     known_meters = _meters_since(connection)
+    ended_on: dict[tuple[int, str], int] = {}
     total: dict[tuple[int, str], list[int]] = {}
     for key, each in sums.items():
         of_region = total.setdefault((key[0], key[2]), [0, 0, 0, 0, 0])
-        ended = _ended_half_hours(key, now=now)
+        ended = ended_on.get((key[0], key[1]))
+        if ended is None:
+            ended = ended_on[key[0], key[1]] = _ended_half_hours(key, now=now)
         if (key[0], key[1]) in provisional:
             expected = max(each.known, _meters_of(known_meters, key) * ended)
         else:
@@ -178,7 +181,10 @@ def _meters_since(connection: sa.Connection) -> dict[tuple[str, str], list[tuple
 def _meters_of(came: dict[tuple[str, str], list[tuple[int, int]]], key: _Key) -> int:
     """Return how many meters had come before the day: on their first day nothing is missed yet."""
     day, zone, region = key
-    return max((so_far for since, so_far in came.get((zone, region), ()) if since < day), default=0)
+    for since, so_far in reversed(came.get((zone, region), ())):
+        if since < day:
+            return so_far
+    return 0
 
 
 def _ended_half_hours(key: _Key, *, now: int) -> int:
