@@ -14,6 +14,7 @@ MODULES = (
     "api_speed",
     "collector_speed",
     "collector_crowd",
+    "page_speed",
 )
 
 

@@ -36,7 +36,9 @@ NAMES_OF_OTHERS = {
 }
 # Litestar injects the request's body under this name.
 NAMES_OF_OTHERS |= {(f"api/{file.name}", "data") for file in (SOURCES / "api").glob("*.py")}
-NAMES_OF_OTHERS |= {(f"web/{file.name}", "data") for file in (SOURCES / "web").glob("*.py")}
+NAMES_OF_OTHERS |= {
+    (file.relative_to(SOURCES).as_posix(), "data") for file in (SOURCES / "web").rglob("*.py")
+}
 MACHINE_PATHS = re.compile(r"/(?:work|home|root)/|simple/|pypi\.org|files\.pythonhosted")
 
 

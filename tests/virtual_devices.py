@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from meterbook.domain.host_addresses import bus_address
-from meterbook.domain.modbus_numbers import BusLimits, WordOrder, channel_unit
+from meterbook.domain.modbus_numbers import BusLimits, channel_unit
 from meterbook.domain.register_amounts import amount_scale
 from meterbook.intake.modbus.catalogue import catalogued_models
 from meterbook.registry.catalogue import CatalogueModel, CatalogueRegister
@@ -105,13 +105,12 @@ def polled_registers(
 def polled_register(register: CatalogueRegister) -> PolledRegister:
     """Return a register as a plan has it."""
     scale = Decimal(repr(register.scale))
-    apart = bool(register.word_addresses)
     return PolledRegister(
         measurement=register.measurement,
         function_code=register.function_code,
         addresses=tuple(addresses_of(register)),
         number_type=register.number_type,
-        word_order=WordOrder.HIGH_FIRST if apart else register.word_order,
+        word_order=register.order_of_words,
         unit=register.unit,
         scale=scale,
         amount_scale=amount_scale(scale=scale, unit=register.unit),

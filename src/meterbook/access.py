@@ -10,7 +10,7 @@ A program shows a token (`Authorization: Token ...` or `Bearer ...`), a browser 
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -51,6 +51,8 @@ class Book(msgspec.Struct, frozen=True):
     """Reads a host once, now, in turn with the collector."""
     discover: Callable[[PolledHost], Awaitable[SunSpecDevice]]
     """Asks a SunSpec host what it is, in turn with the collector."""
+    session_s_max: int = 90 * 86_400
+    """How long a session may last, however much it is used."""
     attempt_limits: AttemptLimits = AttemptLimits()
     trusted_proxies: Sequence[Network] = ()
     region_map: RegionMap | None = None
@@ -188,6 +190,17 @@ def client_address(request: ASGIConnection[Any, Any, Any, Any]) -> str:
     while forwarded and is_within(address, proxies):
         address = forwarded.pop().strip() or address
     return address
+
+
+def came_by_tls(scope: Mapping[str, Any], *, proxies: Sequence[Network]) -> bool:
+    """Say whether the request travelled encrypted: behind trusted proxies, what they say."""
+    if scope.get("scheme") == "https":
+        return True
+    client = scope.get("client")
+    if not client or not is_within(client[0], proxies):
+        return False
+    said = [text for name, text in scope["headers"] if name == b"x-forwarded-proto"]
+    return bool(said) and said[-1].rpartition(b",")[2].strip().lower() == b"https"
 
 
 def provide_caller(

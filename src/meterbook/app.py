@@ -9,6 +9,7 @@ import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,10 @@ from meterbook.logs import configure_logs
 from meterbook.registry.personal_data import personal_data
 from meterbook.registry.sign_in import AttemptLimits
 from meterbook.settings import Settings, SettingsError, load_settings
+from meterbook.stopping import when_told_to_stop
 from meterbook.storage.database import Database
 from meterbook.web.envelope import in_envelope
+from meterbook.web.live_streams import LiveStreams
 from meterbook.web.problem_page import as_page
 from meterbook.web.routes import PAGES
 from meterbook.web.templating import template_engine
@@ -92,6 +95,12 @@ class _Meterbook:
             self.recorder.record, queue_max=settings.queue_readings_max
         )
         self.collecting = Collecting(self.database, period_s=settings.poll_seconds)
+        self.live = LiveStreams(
+            self.database,
+            per_account_max=settings.live_streams_per_account,
+            session_idle_s=settings.session_idle_minutes * 60,
+            clock=access.provide_now,
+        )
         senders = Senders(networks(settings.trusted_networks))
         limits = PacketLimits(Decimal(str(settings.reading_kwh_max)))
         self.doors: dict[str, ASGIApplication] = {
@@ -117,10 +126,12 @@ class _Meterbook:
         )
         self.listening = Listening(
             self.database,
-            settings,
+            mqtt=settings.mqtt,
+            publish_every_s=settings.mqtt_publish_seconds,
             deliveries=self.deliveries,
             packets=self.commits,
             limits=limits,
+            default_zone=zone,
         )
 
     @asynccontextmanager
@@ -131,20 +142,22 @@ class _Meterbook:
             data_dir=self.settings.data_dir,
             close_delay_s=self.settings.close_delay_minutes * 60,
             recovery_days_kept=self.settings.recovery_days_kept,
-            silent_intervals=self.settings.silent_intervals,
             input_days_kept=self.settings.input_days_kept,
+            silent_intervals=self.settings.silent_intervals,
         )
-        collects = self.settings.role in {"all", "collect"}
         with scheduler if self.settings.role in {"all", "jobs"} else nullcontext():
             # What start-up made stays for good: walking it again and again for garbage stopped
             # every request for 30 ms now and then.
             gc.collect()
             gc.freeze()
+            is_collector = self.settings.role in {"all", "collect"}
+            when_told_to_stop(self.live.close)
             async with (
-                self.collecting.running(is_on=collects),
-                self.listening.running(is_on=collects),
+                self.collecting.running(is_on=is_collector),
+                self.listening.running(is_on=is_collector),
             ):
                 yield
+            self.live.close()
             await self.commits.close()
             await self.deliveries.close()
         self.database.close()
@@ -158,7 +171,10 @@ def create_app(settings: Settings | None = None) -> ASGIApplication:
     :raises DatabaseUrlError: if the database URL is.
     """
     running = _Meterbook(settings or load_settings())
-    litestar = in_envelope(_litestar(running))  # type: ignore[arg-type]
+    litestar = in_envelope(
+        _litestar(running),  # type: ignore[arg-type]
+        came_by_tls=partial(access.came_by_tls, proxies=networks(running.settings.trusted_proxies)),
+    )
 
     async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
         path = scope["path"] if scope["type"] == "http" else ""
@@ -202,12 +218,14 @@ def _litestar(running: _Meterbook) -> Litestar:
         logging_config=None,
         compression_config=None,
     )
+    app.state.live = running.live
     app.state.book = access.Book(
         database=running.database,
         personal=running.personal,
         default_zone=settings.timezone,
         token_valid_s=settings.token_days * 86_400 or None,
         session_idle_s=settings.session_idle_minutes * 60,
+        session_s_max=settings.session_days * 86_400,
         attempt_limits=AttemptLimits(
             wrong_sign_ins=settings.wrong_sign_ins_per_minute,
             registrations=settings.registrations_per_minute,

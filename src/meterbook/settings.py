@@ -37,6 +37,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     devices_max: int = 10_000
     input_days_kept: int = 400
     session_idle_minutes: int = 60 * 24 * 14
+    session_days: int = 90
+    live_streams_per_account: int = 8
     silent_intervals: int = 4
     regions: str = ""
     token_days: int = 0
@@ -59,6 +61,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     role: str = "all"
 
     @property
+    def mqtt(self) -> dict[str, str]:
+        """What says where the broker is and what to do there, under names without `mqtt_`."""
+        names = ("url", "client_id", "ca_file", "topics", "prefix", "discovery_prefix")
+        return {name: getattr(self, f"mqtt_{name}") for name in (*names, "publish_meters")}
+
+    @property
     def database_url(self) -> str:
         """The database to use: the one set, or a file in the data directory."""
         return self.database or f"sqlite:///{self.data_dir.absolute() / 'meterbook.sqlite'}"
@@ -78,12 +86,14 @@ SENTENCES = {
     "devices_max": "Devices that may send with the keys of one account, or without a key.",
     "input_days_kept": "For how many days what devices sent is kept as they sent it.",
     "session_idle_minutes": "After how long without a click a browser is signed out.",
+    "session_days": "After how many days a browser is signed out, however much it is used.",
+    "live_streams_per_account": "Pages of one account that one process keeps up to date at once.",
     "silent_intervals": "Half-hours without a reading after which a meter counts as silent.",
     "regions": "GeoJSON file that draws the regions; each feature's property name is the region's.",
     "token_days": "For how many days an API token is valid; 0: until the next sign-in.",
     "wrong_sign_ins_per_minute": "Wrong passwords for one account from one address in a minute.",
     "registrations_per_minute": "New accounts from one address in a minute.",
-    "trusted_proxies": "Networks of proxies whose X-Forwarded-For is believed, comma-separated.",
+    "trusted_proxies": "Networks of proxies whose X-Forwarded-For and -Proto are believed.",
     "secret_key": "Key that encrypts personal data; empty: the file secret.key in data_dir.",
     "mqtt_url": "MQTT broker, mqtt://user:password@host:1883 or mqtts://...; empty: none.",
     "mqtt_client_id": "Name of our persistent session at the broker; one for each installation.",

@@ -42,11 +42,29 @@ DECISIONS: dict[str, frozenset[str]] = {
     "GET /management-dashboard/silent": STAFF,
     "GET /management-dashboard/unclaimed": STAFF,
     "GET /management-dashboard/conflicts": STAFF,
+    "GET /sites": SIGNED_IN,
+    "GET /sites/{location_id:int}": OWNER | STAFF,
+    "GET /hosts/{host_id:int}": OWNER | STAFF,
     "GET /profile/{meter_id:str}/consumption/figures": OWNER | STAFF,
     "POST /profile": frozenset(),  # a form: without the page's own token nobody
     "POST /profile/{meter_id:str}/name": frozenset(),
     "GET /register": EVERYBODY,
     "POST /register": frozenset(),
+    "GET /profile/{meter_id:str}/live": OWNER | STAFF,
+    "GET /management-dashboard/live": STAFF,
+    "GET /account": SIGNED_IN,
+    "POST /account/password": frozenset(),  # forms
+    "POST /account/email": frozenset(),
+    "POST /account/sign-out-others": frozenset(),
+    "GET /manage": ADMIN,
+    "GET /manage/audit": ADMIN,
+    "GET /manage/{kind:str}": ADMIN,
+    "GET /manage/{kind:str}/new": ADMIN,
+    "GET /manage/{kind:str}/{item:str}": ADMIN,
+    "GET /manage/{kind:str}/{item:str}/{action:str}": ADMIN,
+    "POST /manage/{kind:str}/new": frozenset(),  # forms
+    "POST /manage/{kind:str}/{item:str}": frozenset(),
+    "POST /manage/{kind:str}/{item:str}/{action:str}": frozenset(),
     "GET /sign-in": EVERYBODY,
     "POST /sign-in": frozenset(),
     "POST /sign-out": frozenset(),
@@ -169,6 +187,11 @@ def test_the_door_opens_to_whom_it_should(
     body: dict[str, Any] = {"measurements": ["nothing"]} if method in {"POST", "DELETE"} else {}
     if path.endswith("/arrays"):
         body = {"name": "roof", "peak_W": 1, "tilt_deg": 0, "azimuth_deg": 0}
+    body = {"measurements": ["nothing"]} if method in {"POST", "DELETE"} else {}
+    if may and path.endswith("/live"):  # never ends
+        with client_of(server.url, token) as client, client.stream("GET", path) as stream:
+            assert stream.status_code == 200
+        return
     with client_of(server.url, token) as client:
         answer = client.request(method, path, json=None if method == "GET" else body)
     if may:
@@ -176,6 +199,8 @@ def test_the_door_opens_to_whom_it_should(
         assert answer.status_code != 404 or method == "DELETE" or path.endswith("/key")
         return
     tokenless = caller in {"nobody", "meter key", "dead token"} and route not in FORMS
+    is_form = path in FORMS or not DECISIONS[route]
+    tokenless = caller in {"nobody", "meter key", "dead token"} and not is_form
     assert answer.status_code in ({401} if tokenless else {403, 404}), answer.text
     assert answer.headers["content-type"] == "application/problem+json"
 
@@ -184,6 +209,8 @@ def filled(path: str, *, harmless: bool) -> str:
     """Return the path of a thing that is there; harmless: of one that is not."""
     there = str(METER) if "profile" in path or "packet-meters" in path else "1"
     path = path.replace("{name:str}", "meterbook.css")
+    path = path.replace("{kind:str}", "hosts").replace("{action:str}", "remove")
+    path = path.replace("{item:str}", "1")
     for kind, thing in (("int", "999" if harmless else there), ("str", there)):
         path = re.sub(rf"{{\w+:{kind}}}", thing, path)
     path = path.replace("/readings", "/readings?measurement=current")

@@ -18,7 +18,7 @@ from meterbook.jobs.upkeep import forget_old_samples
 from meterbook.registry.meters import installations_of
 from meterbook.registry.refusals import InUseError, NotThereError, WrongFieldError
 from meterbook.storage.database import Database
-from meterbook.storage.input_tables import device_inputs, input_samples
+from meterbook.storage.device_tables import device_inputs, input_samples
 from meterbook.storage.tables import daybook, superseded_readings
 
 DAY = 1_767_225_600  # 2026-01-01T00:00Z

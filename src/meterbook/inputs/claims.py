@@ -27,7 +27,7 @@ from meterbook.inputs.owned_devices import Device, DeviceInput, device_seen
 from meterbook.registry import audit
 from meterbook.registry.meters import ACTIVE_ENERGY
 from meterbook.registry.refusals import InUseError, NotThereError, WrongFieldError
-from meterbook.storage.input_tables import device_inputs, input_samples
+from meterbook.storage.device_tables import device_inputs, input_samples
 
 _MULTIPLES = {"k": Fraction(1000), "M": Fraction(1_000_000)}
 LENGTHS_S = (60, 300, 600, 900, 1800)

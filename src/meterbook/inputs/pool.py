@@ -22,12 +22,12 @@ from meterbook.inputs.deliveries import (
     Taken,
 )
 from meterbook.registry.device_keys import labels_of_keys
-from meterbook.storage.dialects import batch, insert_rows, new_ids
-from meterbook.storage.input_tables import (
+from meterbook.storage.device_tables import (
     device_inputs,
     devices,
     input_samples,
 )
+from meterbook.storage.dialects import batch, insert_rows, new_ids
 
 INPUTS_OF_DEVICE_MAX = 1_000
 _Series = tuple[str, int, str, str]

@@ -27,8 +27,8 @@ from meterbook.domain.input_mappings import (
 from meterbook.domain.local_days import grid_offset_s, time_zone
 from meterbook.domain.readings import HALF_HOUR_S, Reading
 from meterbook.storage.database import Database, is_conflict
+from meterbook.storage.device_tables import device_inputs, input_samples
 from meterbook.storage.dialects import row_lock
-from meterbook.storage.input_tables import device_inputs, input_samples
 from meterbook.storage.tables import channels
 
 SETTLING_S = (

@@ -16,6 +16,7 @@ from meterbook.registry.host_measurements import assign_measurements
 from meterbook.registry.hosts import add_host, change_host, hosts_of
 from meterbook.registry.locations import add_location
 from meterbook.registry.meter_models import all_meter_models
+from meterbook.registry.solar_arrays import add_array
 from meterbook.simulate.demo_homes import ZONE
 from meterbook.simulate.modbus.crowd import Makes, wall_clock_ms
 from meterbook.simulate.modbus.homes import SunnyHome
@@ -117,4 +118,8 @@ def _add_location(connection: sa.Connection, account_id: int, *, now: int) -> in
         "coord_y": _HOME.latitude,
         "user": account_id,
     }
-    return add_location(connection, fields=fields, by=None, now=now).id
+    location_id = add_location(connection, fields=fields, by=None, now=now).id
+    # The virtual sun shines on level ground: so does the roof lie.
+    roof = {"name": "roof", "peak_W": _HOME.peak_w, "tilt_deg": 0.0, "azimuth_deg": 180.0}
+    add_array(connection, location_id=location_id, fields=roof, by=None, now=now)
+    return location_id

@@ -34,18 +34,27 @@ _HEADERS = {
 }
 
 
-def in_envelope(application: ASGIApplication) -> ASGIApplication:
-    """Return the application with the language set for, and safe headers on, each answer."""
+def in_envelope(
+    application: ASGIApplication, *, came_by_tls: Callable[[dict[str, Any]], bool]
+) -> ASGIApplication:
+    """
+    Return the application with the language set for, and safe headers on, each answer.
+
+    :param came_by_tls: says of a request's scope whether it did: then cookies may only go so, too.
+    """
 
     async def enveloped(scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             await application(scope, receive, send)
             return
         _speak_to(scope["headers"])
+        is_encrypted = came_by_tls(scope)
 
         async def send_safely(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                message = message | {"headers": _completed(message.get("headers", ()))}
+                message = message | {
+                    "headers": _completed(message.get("headers", ()), is_encrypted=is_encrypted)
+                }
             await send(message)
 
         await application(scope, receive, send_safely)
@@ -71,8 +80,15 @@ def _cookie(header: str) -> str:
     return morsel.value if morsel else ""
 
 
-def _completed(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    given = list(headers)
+def _completed(
+    headers: Iterable[tuple[bytes, bytes]], *, is_encrypted: bool
+) -> list[tuple[bytes, bytes]]:
+    given = [
+        (name, text + b"; Secure")
+        if is_encrypted and name.lower() == b"set-cookie" and b"; secure" not in text.lower()
+        else (name, text)
+        for name, text in headers
+    ]
     names = {name.lower() for name, _ in given}
     added = [pair for pair in _HEADERS.items() if pair[0] not in names]
     if b"cache-control" not in names:

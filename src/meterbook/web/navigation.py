@@ -20,7 +20,9 @@ _EVERYBODY = frozenset(Role)
 _STAFF = frozenset({Role.OPERATOR, Role.ADMIN})
 _LINKS: tuple[tuple[str, str, frozenset[Role]], ...] = (
     ("/profile", marked("Meters"), _EVERYBODY),
+    ("/sites", marked("Sites"), _EVERYBODY),
     ("/management-dashboard/", marked("Regions"), _STAFF),
+    ("/manage", marked("Devices"), frozenset({Role.ADMIN})),
 )
 
 

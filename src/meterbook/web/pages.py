@@ -89,14 +89,13 @@ def safe_target(target: str) -> str:
     return target
 
 
-def preference_cookie(request: Request[Any, Any, Any], name: str, choice: str) -> Cookie:
+def preference_cookie(name: str, choice: str) -> Cookie:
     """Return the cookie that remembers how somebody likes the pages, for a year."""
     return Cookie(
         key=name,
         value=choice,
         httponly=True,
         samesite="lax",
-        secure=request.url.scheme == "https",
         max_age=_YEAR_S,
         path="/",
     )

@@ -21,7 +21,7 @@ from meterbook.registry.refusals import WrongFieldError
 from meterbook.web import wrong_fields
 from meterbook.web.languages import gettext
 from meterbook.web.pages import rendered
-from meterbook.web.sign_in import SESSION_S_MAX, session_cookie
+from meterbook.web.sign_in import session_cookie
 
 _LENGTHS = {
     "username": 150, "email": 254, "fin": 20, "meter_id": 32,
@@ -114,11 +114,11 @@ def _registered(
         customer=customer,
         address=client_address(request),
         limits=book.attempt_limits,
-        session_s=SESSION_S_MAX,
+        session_s=book.session_s_max,
         default_zone=book.default_zone,
         now=now,
     )
-    cookies: list[Cookie] = [session_cookie(request, secret)]
+    cookies: list[Cookie] = [session_cookie(secret, valid_s=book.session_s_max)]
     return Redirect(f"/profile/{dashed(number)}", status_code=303, cookies=cookies)
 
 

@@ -8,16 +8,21 @@ registered after it; within a router it registers all at once.
 from litestar import Router
 
 from meterbook.web import (
+    account,
     assets,
     consumption,
     dashboard,
     dashboard_region,
+    hosts,
+    live,
     meter,
     preferences,
     profile,
     register,
     sign_in,
+    sites,
 )
+from meterbook.web.manage import pages as manage
 
 PAGES = Router(
     path="/",
@@ -40,6 +45,13 @@ PAGES = Router(
         dashboard_region.silent_page,
         dashboard_region.unclaimed_page,
         dashboard_region.conflicts_page,
+        sites.sites_page,
+        sites.site_page,
+        hosts.host_page,
+        live.meter_stream,
+        live.regions_stream,
+        manage.ROUTES,
+        account.ROUTES,
         assets.asset_file,
     ],
 )

@@ -16,8 +16,6 @@ from meterbook.registry.sign_in import sign_in as start_session
 from meterbook.registry.tokens import end_token
 from meterbook.web.pages import SIGN_IN_PATH, rendered, safe_target
 
-SESSION_S_MAX = 60 * 60 * 24 * 90  # a session ends after this long, however much it is used
-
 
 class SignInForm(msgspec.Struct, frozen=True):
     """What the form sends."""
@@ -63,13 +61,17 @@ def sign_in(
             address=client_address(request),
             purpose="session",
             limits=book.attempt_limits,
-            valid_s=SESSION_S_MAX,
+            valid_s=book.session_s_max,
             now=now,
         )
     except WrongCredentialsError:
         page = SignInPage(target, data.username, is_refused=True)
         return rendered(request, Caller(None), "sign_in.html", page=page, status_code=401)
-    return Redirect(target, status_code=303, cookies=[session_cookie(request, secret)])
+    if shown := request.cookies.get(SESSION_COOKIE):  # a new secret at every sign-in
+        with book.database.writing() as connection:
+            end_token(connection, secret=shown)
+    cookies = [session_cookie(secret, valid_s=book.session_s_max)]
+    return Redirect(target, status_code=303, cookies=cookies)
 
 
 @post("/sign-out", sync_to_thread=True, include_in_schema=False)
@@ -83,14 +85,8 @@ def sign_out(request: Request[Any, Any, Any], caller: NamedDependency[Caller]) -
     return response
 
 
-def session_cookie(request: Request[Any, Any, Any], secret: str) -> Cookie:
-    """Return the cookie that keeps somebody signed in."""
+def session_cookie(secret: str, *, valid_s: int) -> Cookie:
+    """Return the cookie that keeps somebody signed in; over TLS the envelope adds `secure`."""
     return Cookie(
-        key=SESSION_COOKIE,
-        value=secret,
-        httponly=True,
-        samesite="lax",
-        secure=request.url.scheme == "https",
-        max_age=SESSION_S_MAX,
-        path="/",
+        key=SESSION_COOKIE, value=secret, httponly=True, samesite="lax", max_age=valid_s, path="/"
     )

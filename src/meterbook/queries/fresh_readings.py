@@ -1,0 +1,37 @@
+"""What has just arrived for some channels, and whether those who watch may go on watching."""
+
+from collections.abc import Collection
+
+import sqlalchemy as sa
+
+from meterbook import daybook
+from meterbook.storage.dialects import batch
+from meterbook.storage.rollup_tables import region_half_hours
+
+Fresh = dict[int, dict[int, tuple[int, int]]]
+"""Channel to interval start to amount and when it was received, UTC epoch milliseconds."""
+
+
+def open_by_channel(connection: sa.Connection, channel_ids: Collection[int], *, now: int) -> Fresh:
+    """Return what is not in the ledger yet of these channels; one question for all of them."""
+    fresh: Fresh = {channel_id: {} for channel_id in channel_ids}
+    slots = daybook.open_interval_starts(connection, starts_at=0, ends_at=now + 86_400)
+    if not slots or not channel_ids:
+        return fresh
+    keys = [(start, channel_id) for start in slots for channel_id in sorted(channel_ids)]
+    columns = {"starts_at": "bigint", "channel_id": "bigint"}
+    source, parameters = batch(connection, columns=columns, rows=keys)
+    statement = f"""
+        SELECT daybook.channel_id, daybook.starts_at, daybook.amount, daybook.received_at_ms
+        FROM {source} CROSS JOIN daybook
+        WHERE daybook.starts_at = batch.starts_at AND daybook.channel_id = batch.channel_id
+    """  # noqa: S608 built from our own names only
+    for row in connection.execute(sa.text(statement), parameters):
+        fresh[row.channel_id][row.starts_at] = (row.amount, row.received_at_ms)
+    return fresh
+
+
+def regions_summed_at(connection: sa.Connection) -> int:
+    """Return when the open days of any region were last summed anew; 0: never."""
+    latest = connection.execute(sa.select(sa.func.max(region_half_hours.c.computed_at))).scalar()
+    return latest or 0
