@@ -41,7 +41,9 @@ def send(
         return pool.store(connection, [delivery], devices_max=DEVICES_MAX, now=NOW)[0]
 
 
-def claim(database: Database, what: InputClaim, *, name: str = "total") -> int:
+def claim(
+    database: Database, what: InputClaim, *, name: str = "total", steps_max: int | None = None
+) -> int:
     """Give the device to an account once, claim the input, and return the input's id."""
     with database.writing() as connection:
         (device,) = devices_seen(connection)
@@ -56,7 +58,7 @@ def claim(database: Database, what: InputClaim, *, name: str = "total") -> int:
             by=device.user,
             now=NOW,
         )
-    record_input(database, input_id=input_id, now=NOW)
+    record_input(database, input_id=input_id, now=NOW, steps_max=steps_max)
     return input_id
 
 
@@ -146,6 +148,21 @@ def test_many_samples_are_recorded_in_steps_to_the_same_sum(
     claim(database, InputClaim(Mapping.COUNTER, "Wh"))
     assert readings(database) == [(1800 * i, 210, int(Quality.RAW)) for i in range(47)]
     assert replaced(database) == 0
+
+
+def test_a_claim_may_record_some_and_leave_the_rest_to_the_job(
+    sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("meterbook.inputs.recording.SAMPLES_AT_ONCE", 100)
+    send(sqlite_database, [(DAY + 60 * i, i * 7) for i in range(1000)])
+    give_to_somebody(sqlite_database)
+    input_id = claim(sqlite_database, InputClaim(Mapping.COUNTER, "Wh"), steps_max=3)
+    assert 0 < len(readings(sqlite_database)) < 33
+    with sqlite_database.reading() as connection:
+        (device,) = devices_seen(connection)
+    assert [found.is_recorded for found in device.inputs] == [False]
+    record_input(sqlite_database, input_id=input_id, now=NOW)
+    assert [energy for _, energy, _ in readings(sqlite_database)] == [210] * 33
 
 
 def test_a_long_silence_is_estimated_and_says_so(database: Database) -> None:

@@ -20,6 +20,8 @@ from meterbook.registry import device_keys
 from meterbook.registry.accounts import Account, Role
 from meterbook.registry.device_keys import DeviceKey, KeyForm, NewDeviceKey
 
+STEPS_IN_A_CLAIM = 10  # a month of samples every ten seconds; what is more follows within minutes
+
 
 class WantedKey(msgspec.Struct, frozen=True):
     """A key to be."""
@@ -137,7 +139,7 @@ def claim_input(
             by=account.id,
             now=visit.now,
         )
-    record_input(visit.book.database, input_id=input_id, now=visit.now)
+    record_input(visit.book.database, input_id=input_id, now=visit.now, steps_max=STEPS_IN_A_CLAIM)
     with visit.reading() as (connection, _):
         return claims.input_seen(
             connection, device_id=device_id, input_id=input_id, account_id=owner

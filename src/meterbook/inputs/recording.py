@@ -56,10 +56,19 @@ def record_inputs(database: Database, *, now: int, inputs_max: int = 100_000) ->
     return len(waiting)
 
 
-def record_input(database: Database, *, input_id: int, now: int) -> None:
-    """Record what the input sent and is not in the books yet, in steps of bounded size."""
+def record_input(
+    database: Database, *, input_id: int, now: int, steps_max: int | None = None
+) -> None:
+    """
+    Record what the input sent and is not in the books yet, in steps of bounded size.
+
+    :param steps_max: how many of them; the rest is for the job. None: all.
+    """
+    steps = 0
     while _step(database, input_id, now):
-        pass
+        steps += 1
+        if steps == steps_max:
+            return
 
 
 def _step(database: Database, input_id: int, now: int) -> bool:

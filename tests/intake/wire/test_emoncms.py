@@ -109,6 +109,7 @@ def test_what_another_key_encrypted_is_refused(owner: Owner) -> None:
     body, signature = sealed(b"data=[[0,1,1]]", "0" * 32, url_safe=False)
     headers = {"Content-Type": "aes128cbc", "Authorization": f"{owner.user}:{signature}"}
     assert post(owner, "/input/bulk", body, **headers).status_code == 401
+    assert post(owner, "/input/bulk", b"A" * 70_000, **headers).status_code == 413
     for broken in (b"", b"%%%", b"QUJD", body[:-8]):
         answer = post(owner, "/input/bulk", broken, **headers)
         assert answer.status_code in {200, 401}
@@ -176,6 +177,14 @@ def test_what_is_wrong_is_said_and_nothing_of_it_is_kept(
     assert answer.json()["success"] is False
     assert message in answer.json()["message"]
     assert owner.samples("emoncms", "bad") == {}
+
+
+def test_a_day_of_ten_second_rows_is_one_request(owner: Owner) -> None:
+    rows = [[10 * i, "day", i, i / 4] for i in range(8640)]
+    body = f"apikey={owner.hex32}&time={NOW - 86_400}&data={json.dumps(rows)}"
+    assert post(owner, "/input/bulk", body).text == "ok"
+    found = owner.samples("emoncms", "day")
+    assert [len(found["1"]), found["2"][-1][1]] == [8640, 8639 / 4]
 
 
 def test_a_wrong_key_is_told_so_in_emoncmss_words(owner: Owner) -> None:

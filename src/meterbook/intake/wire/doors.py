@@ -28,6 +28,8 @@ from meterbook.intake.senders import KeyRequiredError, Senders, key_hash
 from meterbook.intake.wire.pool_recorder import DELIVERIES
 from meterbook.intake.wire.requests import Reply, WireRequest, read_request, send_reply
 from meterbook.problems import Send
+from meterbook.registry.device_keys import labels_of_keys
+from meterbook.storage.database import Database
 
 BODY_BYTES_MAX = 32 * 1024 * 1024  # Telegraf's largest batches have a few
 BIG_BODY_BYTES = 65_536  # from here on parsing would hold up everybody else: in a thread
@@ -56,11 +58,16 @@ class Keeper:
     """What every door does with what it has parsed."""
 
     def __init__(
-        self, commits: GroupCommit[Delivery, DeliveryOutcome], *, senders: Senders
+        self,
+        commits: GroupCommit[Delivery, DeliveryOutcome],
+        *,
+        senders: Senders,
+        database: Database,
     ) -> None:
-        """Prepare."""
+        """Prepare; the database is only asked whether a key is one."""
         self._commits = commits
         self._senders = senders
+        self._database = database
         self._big = asyncio.Semaphore(BIG_BODIES_AT_ONCE)
 
     def hash_of(self, request: WireRequest, key: str | None) -> str | None:
@@ -74,12 +81,30 @@ class Keeper:
         self._senders.require_trusted(request.scope, request.headers)
         return None
 
-    async def parsed(self, body: bytes, parse: Callable[[], Any]) -> Any:
-        """Return what parse returns: at once, or in a thread where the body is big."""
+    async def parsed(
+        self, body: bytes, parse: Callable[[], Any], *, key_hash: str | None = None
+    ) -> Any:
+        """
+        Return what parse returns: at once, or in a thread where the body is big.
+
+        :param key_hash: looked at before a big body is, so that nobody unknown keeps us busy.
+        :raises KeyRequiredError: if it is of no key.
+        """
         if len(body) < BIG_BODY_BYTES:
             return parse()
         async with self._big:
+            if key_hash is not None and not await self.is_key(key_hash):
+                raise KeyRequiredError("no such key")
             return await asyncio.to_thread(parse)
+
+    async def is_key(self, key_hash: str) -> bool:
+        """Say whether it is the hash of a living key."""
+
+        def look() -> bool:
+            with self._database.reading() as connection:
+                return bool(labels_of_keys(connection, {key_hash}))
+
+        return await asyncio.to_thread(look)
 
     async def keep(self, delivery: Delivery) -> Taken:
         """

@@ -13,6 +13,7 @@ import msgspec
 
 from meterbook.inputs.deliveries import Delivery, SamplesError, Series
 from meterbook.inputs.latest import latest_by_device
+from meterbook.intake.bodies import BodyTooLargeError
 from meterbook.intake.senders import KeyRequiredError
 from meterbook.intake.wire.doors import Keeper
 from meterbook.intake.wire.emoncms_cipher import CONTENT_TYPES, decrypted, receipt, signed_with
@@ -23,6 +24,7 @@ from meterbook.registry.personal_data import PersonalData
 from meterbook.storage.database import Database
 
 VERSION = "11.6.0"  # an emoncms whose input API this is; clients show it, none refuses it
+SEALED_BYTES_MAX = 65_536  # every key of the account may be tried on it; devices send a few hundred
 _REALM = b'Bearer realm="API KEY", error="invalid_apikey", error_description="Invalid API key"'
 _OK = Reply(200, b"ok")
 _SUCCESS = Reply(200, b'{"success": true}', "application/json")
@@ -69,17 +71,18 @@ class EmoncmsDoor:
     async def _take(self, request: WireRequest, action: str, node: str | None) -> Reply:
         if request.content_type in CONTENT_TYPES:
             return await self._take_encrypted(request, action, node)
-        form = {} if "cb" in request.query else form_fields(request.body)
-        fields = request.query | form
-        if "cb" in request.query:
-            fields["data"] = unpacked(request.body).decode("utf-8", "replace")
+        form, packed = await self._keeper.parsed(request.body, lambda: _form(request))
+        fields = request.query | form | packed
         key = _shown_key(request, form, devicekey=True)
         key_hash = self._keeper.hash_of(request, key)
-        series = await self._keeper.parsed(request.body, self._parser(fields, action, node))
+        parse = self._parser(fields, action, node)
+        series = await self._keeper.parsed(request.body, parse, key_hash=key_hash)
         await self._keeper.keep(Delivery(self.scheme, series, key_hash))
         return _SUCCESS if "fulljson" in fields else _OK
 
     async def _take_encrypted(self, request: WireRequest, action: str, node: str | None) -> Reply:
+        if len(request.body) > SEALED_BYTES_MAX:
+            raise BodyTooLargeError(bytes_max=SEALED_BYTES_MAX)
         account_id, shown_hmac = signed_with(request.header(b"authorization"))
         keys = await asyncio.to_thread(self._keys_of, account_id)
         found = decrypted(request.body, shown_hmac=shown_hmac, keys=keys)
@@ -136,6 +139,13 @@ class EmoncmsDoor:
             }
             for device, inputs in latest.items()
         }
+
+
+def _form(request: WireRequest) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the body's fields, and its data where it is all packed data."""
+    if "cb" in request.query:
+        return {}, {"data": unpacked(request.body).decode("utf-8", "replace")}
+    return form_fields(request.body), {}
 
 
 def _shown_key(request: WireRequest, form: dict[str, str], *, devicekey: bool) -> str | None:

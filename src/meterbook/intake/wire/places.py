@@ -27,11 +27,11 @@ class WireDoors:
         zone: ZoneInfo,
     ) -> None:
         """Open them."""
-        keeper = Keeper(commits, senders=senders)
+        keeper = Keeper(commits, senders=senders, database=database)
         emoncms = WireDoor(
             EmoncmsDoor(keeper, database=database, personal=personal, zone=zone), senders=senders
         )
-        influx = WireDoor(InfluxDoor(keeper, database=database), senders=senders)
+        influx = WireDoor(InfluxDoor(keeper), senders=senders)
         vzlogger = WireDoor(VzloggerDoor(keeper), senders=senders)
         thingsboard = WireDoor(ThingsboardDoor(keeper), senders=senders)
         self._whole = {

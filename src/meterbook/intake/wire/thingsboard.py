@@ -36,15 +36,16 @@ class ThingsboardDoor:
             return Reply(404)
         if request.method != "POST":
             return Reply(405, headers={b"allow": b"POST"})
+        hashed = key_hash(found["token"])
         series: Series = {}
         if found["action"] == "telemetry":
             now_ms = time.time_ns() // 1_000_000
             series = await self._keeper.parsed(
-                request.body, lambda: telemetry_samples(request.body, device="-", now_ms=now_ms)
+                request.body,
+                lambda: telemetry_samples(request.body, device="-", now_ms=now_ms),
+                key_hash=hashed,
             )
-        await self._keeper.keep(
-            Delivery(self.scheme, series, key_hash(found["token"]), named_by_key=True)
-        )
+        await self._keeper.keep(Delivery(self.scheme, series, hashed, named_by_key=True))
         return Reply(200)
 
     def refusal(self, status: int, reason: str, error: Exception) -> Reply:  # noqa: ARG002 a door's
