@@ -34,7 +34,10 @@ OF_ANYBODY = {
 }
 OF_AN_ADMIN = {
     r"GET (?!/management-dashboard)[a-z/-]+": (200,),
-    r"GET .*\{\w+\}(/measurements)?": (200, 404),
+    r"GET (?!/exports/).*\{\w+\}(/measurements)?": (200, 404),
+    r"GET /exports/.*": (200,),
+    r"GET /v1/.*": (200, 404),
+    "POST /imports": (400,),  # no file
     "GET /profile/.*/consumption": (200, 400, 404),  # an unknown period
     "GET /management-dashboard/region": (200, 400),  # likewise
     r"PATCH .*": (200, 400, 403, 404, 409),
@@ -62,7 +65,7 @@ OF_NOBODY = {
     "POST /meter": (201, 400),  # a stamp in the future
     "POST /readings": (200, 201, 400),  # rows that are none
     "GET /(health/.*|metrics)": (200,),
-    "(GET|POST|PATCH|DELETE) /(user|admin|meters|profile).*": (401,),
+    "(GET|POST|PATCH|DELETE) /(user|admin|meters|profile|imports|exports|v1).*": (401,),
     "GET /auth/info|POST /auth/(logout|password|deactivate)": (401,),
 }
 

@@ -15,12 +15,15 @@ from meterbook.api import (
     audit,
     auth,
     devices,
+    exports,
     host_measurements,
     hosts,
+    imports,
     locations,
     measurements,
     meter_models,
     meter_points,
+    octopus,
     registers,
     users,
 )
@@ -100,6 +103,16 @@ OPERATORS = _routes_for(
         devices.unclaimed_devices,
     ],
 )
+FILES = _routes_for(
+    *Role,
+    tag="FilesAPI",
+    routes=[
+        imports.import_file,
+        imports.imported_files,
+        exports.export_readings,
+        octopus.consumption_pages,
+    ],
+)
 ADMINS = _routes_for(
     Role.ADMIN,
     tag="AdminManagementAPI",
@@ -144,4 +157,4 @@ ADMINS = _routes_for(
         devices.give_device,
     ],
 )
-API_ROUTES = (ANYBODY, ACCOUNTS, HOUSEHOLDS, OPERATORS, ADMINS)
+API_ROUTES = (ANYBODY, ACCOUNTS, HOUSEHOLDS, OPERATORS, FILES, ADMINS)
