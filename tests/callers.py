@@ -51,15 +51,19 @@ def client_of(url: str, token: str | None = None) -> httpx.Client:
 
 
 def own_everything(admin: httpx.Client, user: int, *, meter_id: int) -> None:
-    """Make one of each thing, owned by the user: a location, a host, a meter, a device."""
+    """Make one of each thing of the user: a location, an array, a host, a meter, a device."""
     address = {"street": "S", "number": "1", "city": "C", "zip_code": "Z"}
     location = _made(admin, "locations", {"user": user, **address})["id"]
+    roof = {"name": "roof", "peak_W": 1040, "tilt_deg": 20.0, "azimuth_deg": 0.0}
+    assert admin.post(f"/user/locations/{location}/arrays", json=roof).status_code == 201
     meter = _made(admin, "meters", {"name": "m", "type": 1})["id"]
     _made(admin, "measurements", {"measurement": "current", "type": 1})
     register = {"measurement": "current", "address": 1, "unit": "A", "meter": meter}
     _made(admin, "registers", register | {"type": 1, "function_code": 3})
     host = {"ip": "10.0.0.1", "port": 502, "slave_address": 1, "user": user, "meter": meter}
-    _made(admin, "hosts", host | {"location": location})
+    made = _made(admin, "hosts", host | {"location": location})
+    assigned = f"/user/hosts/{made['id']}/measurements"
+    assert admin.post(assigned, json={"measurements": ["current"]}).status_code == 201
     _made(admin, "meter-points", {"meter_id": meter_id, "user": user})
     # A device sends without a key, as this network may; an admin gives it to the user.
     assert admin.get("/input/post?csv=1", headers={"Authorization": ""}).text == "ok"

@@ -53,17 +53,9 @@ from meterbook.registry.personal_data import personal_data
 from meterbook.registry.sign_in import AttemptLimits
 from meterbook.settings import Settings, SettingsError, load_settings
 from meterbook.storage.database import Database
-from meterbook.web import (
-    assets,
-    consumption,
-    dashboard,
-    dashboard_region,
-    preferences,
-    profile,
-    sign_in,
-)
 from meterbook.web.envelope import in_envelope
 from meterbook.web.problem_page import as_page
+from meterbook.web.routes import PAGES
 from meterbook.web.templating import template_engine
 
 ASGIApplication = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
@@ -71,20 +63,7 @@ ROUTES: list[ControllerRouterHandler] = [
     health.live,
     health.ready,
     health.metrics,
-    profile.landing_page,
-    profile.profile_page,
-    profile.meter_page,
-    consumption.consumption_page,
-    sign_in.sign_in_page,
-    sign_in.sign_in,
-    sign_in.sign_out,
-    dashboard.dashboard_page,
-    dashboard_region.region_page,
-    dashboard_region.silent_page,
-    dashboard_region.unclaimed_page,
-    dashboard_region.conflicts_page,
-    preferences.set_preferences,
-    assets.asset_file,
+    PAGES,
     *API_ROUTES,
 ]
 DEPENDENCIES = {

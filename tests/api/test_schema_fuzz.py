@@ -38,6 +38,9 @@ OF_AN_ADMIN = {
     r"GET /exports/.*": (200,),
     r"GET /v1/.*": (200, 404),
     "POST /imports": (400,),  # no file
+    r"GET .*\{\w+\}/(status|traits|arrays)": (200, 404),
+    # Of what is not measured there; an unknown period, or a resolution too fine for it.
+    r"GET .*\{\w+\}/(readings|energy)": (200, 400, 404),
     "GET /profile/.*/consumption": (200, 400, 404),  # an unknown period
     "GET /management-dashboard/region": (200, 400),  # likewise
     r"PATCH .*": (200, 400, 403, 404, 409),
@@ -47,8 +50,11 @@ OF_AN_ADMIN = {
     r"POST /user/device-keys": (201, 409),  # as many as there may be
     r"POST /user/devices/.*": (201, 400, 404, 409),  # claimed as something else
     r"POST /admin/[a-z-]+": (201, 400),  # taken, or of something that is not there
-    r"POST /admin/[a-gi-z].*\{.*": (201, 404),
-    r"POST /admin/hosts/.*": (200, 404, 409),  # no device there, or none of SunSpec's
+    r"POST /admin/.*\{.*/key": (201, 404),
+    r"POST /admin/.*\{.*/counter-events": (201, 400, 404),
+    r"POST /user/locations/.*\{.*": (201, 400, 404),  # a taken name
+    # No device there, or none of SunSpec's.
+    r"POST /admin/hosts/.*/(probe|discover)": (200, 404, 409),
     # A token is no meter's key; after sixty wrong ones in a minute the doors ask to wait.
     "POST /meter": (400, 401, 429),
     "POST /readings": (200, 400, 401, 429),
@@ -65,7 +71,8 @@ OF_NOBODY = {
     "POST /meter": (201, 400),  # a stamp in the future
     "POST /readings": (200, 201, 400),  # rows that are none
     "GET /(health/.*|metrics)": (200,),
-    "(GET|POST|PATCH|DELETE) /(user|admin|meters|profile|imports|exports|v1).*": (401,),
+    "(GET|POST|PATCH|DELETE) /(user|admin|meters|profile|management-dashboard).*": (401,),
+    "(GET|POST) /(imports|exports|v1).*": (401,),
     "GET /auth/info|POST /auth/(logout|password|deactivate)": (401,),
 }
 

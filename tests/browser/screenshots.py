@@ -25,10 +25,14 @@ METER = "/profile/999-999-999"
 PAGES = {
     "landing": (NOBODY, "/"),
     "sign-in": (NOBODY, "/sign-in"),
+    "register": (NOBODY, "/register"),
     "not-found": (NOBODY, "/nowhere"),
     "meters": ("household", "/profile"),
     "meter": ("household", METER),
     "consumption-today": ("household", f"{METER}/consumption"),
+    "consumption-hour": ("household", f"{METER}/consumption?period=prev-hr"),
+    "consumption-week": ("household", f"{METER}/consumption?period=current-week"),
+    "consumption-year": ("household", f"{METER}/consumption?period=current-year"),
     "consumption-month": ("household", f"{METER}/consumption?period=prev-month"),
 }
 """Name of the picture to whose session, and which address."""

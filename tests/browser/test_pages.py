@@ -1,10 +1,11 @@
-"""The pages in a real browser: Debian's Chromium, driven by Playwright."""
+"""The household's pages in a real browser: every page, every period, by mouse and by keyboard."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from books import record_packets
 from callers import PASSWORD, signed_in
@@ -12,28 +13,32 @@ from meterbook.intake.packet_fields import Packet
 from meterbook.registry.meters import claim_meters
 from meterbook.storage.database import Database
 from servers import Server, running_server
-from services import need, program
+from watched_pages import SCHEMES, WIDTHS, must_be_good, sign_in, sign_out, watched_page
 
 MIDNIGHT = 1_739_059_200  # 2025-02-09T00:00Z
-WIDTHS = (360, 1280)
+METER = "/profile/999-999-999"
+DAY = f"{METER}/consumption?from=2025-02-09&to=2025-02-10"
+NEW_METER = "123-456-789"
+GOOD = {
+    "meter_id": NEW_METER,
+    "fin": "S1234567D",
+    "street": "Orchard Road",
+    "number": "7",
+    "zip_code": "238841",
+    "city": "Singapore",
+    "username": "bert",
+    "email": "bert@example.com",
+    "password": PASSWORD,
+}
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Give a headless Chromium that asks nobody but the server."""
-    path = program("chromium")
-    need(path, "Chromium")
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=path, args=quiet)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def server(sqlite_url: str, tmp_path: Path) -> Iterator[Server]:
+def server(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Give a server on which anna owns meter 999-999-999, which has one day of readings."""
-    database = Database(sqlite_url)
+    folder = tmp_path_factory.mktemp("pages")
+    url = f"sqlite:///{folder / 'meterbook.sqlite'}"
+    shutil.copyfile(sqlite_template, folder / "meterbook.sqlite")
+    database = Database(url)
     record_packets(
         database, [Packet(999_999_999, MIDNIGHT + 1860 + 1800 * i, 100 + i) for i in range(47)]
     )
@@ -41,74 +46,199 @@ def server(sqlite_url: str, tmp_path: Path) -> Iterator[Server]:
     with database.writing() as connection:
         claim_meters(connection, [999_999_999], account_id=account.id, now=MIDNIGHT)
     database.close()
-    with running_server(tmp_path / "data", database_url=sqlite_url) as started:
+    with running_server(folder / "data", database_url=url) as started:
         yield started
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), list(zip(WIDTHS, SCHEMES, strict=True)))
 def test_a_household_signs_in_reads_its_consumption_and_signs_out(
     browser: Browser, server: Server, width: int, scheme: str
 ) -> None:
-    context = browser.new_context(
-        viewport={"width": width, "height": 800},
-        color_scheme="dark" if scheme == "dark" else "light",
-        base_url=server.url,
-    )
-    page = context.new_page()
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("requestfailed", lambda request: _must_be_cut_short(request, complaints))
-    page.on("request", lambda request: _must_be_ours(request.url, server, complaints))
+    with watched_page(browser, server, width=width, scheme=scheme) as page:
+        for path in ("/", "/register", METER):  # the last one leads to the sign-in page
+            page.goto(path)
+            must_be_good(page)
+        sign_in(page, "anna", PASSWORD)
+        assert page.url.endswith(METER)
+        must_be_good(page)
+        page.goto("/profile")
+        must_be_good(page)
 
-    page.goto("/profile/999-999-999")
-    page.fill("#username", "anna")
-    page.fill("#password", PASSWORD)
-    with page.expect_navigation():
-        page.click("main button[type=submit]")
-    assert page.url.endswith("/profile/999-999-999")
-    _must_fit(page, width)
+        page.goto(DAY)
+        assert "5.781" in page.inner_text(".total")
+        page.click(".behind summary")
+        assert page.locator("#energy ~ details tr.is-missing").count() == 1
+        must_be_good(page)
+        for tab in range(page.locator(".periods a").count()):
+            with page.expect_navigation():
+                page.locator(".periods a").nth(tab).click()
+            assert page.locator(".periods a[aria-current=page]").count() == 1
+            must_be_good(page, axe=tab % 4 == 0)
+        page.goto(f"{METER}/consumption?from=2025-02-01&to=2025-03-01")
+        must_be_good(page)
 
-    page.goto("/profile/999-999-999/consumption?from=2025-02-09&to=2025-02-10")
-    assert "5.781 kWh" in page.inner_text("main")
-    assert page.locator("tr.is-missing").count() == 1
-    _must_fit(page, width)
-    for tab in range(page.locator(".tabs a").count()):
+        sign_out(page)
+        page.goto(METER)
+        assert "/sign-in" in page.url
+
+
+def test_a_chart_shows_what_is_missing_and_follows_from_light_to_dark(
+    browser: Browser, server: Server
+) -> None:
+    with watched_page(browser, server) as page:
+        page.goto(DAY)
+        sign_in(page, "anna", PASSWORD)
+        must_be_good(page)
+        assert page.locator("#energy .barlayer .point").count() > 47
+        assert page.locator(".legend .swatch-missing").count() == 1
+        light = _bar_colours(page)
+        assert "rgb(31, 106, 165)" in light
+        page.emulate_media(color_scheme="dark")
+        page.wait_for_timeout(300)
+        assert "rgb(109, 179, 236)" in _bar_colours(page)
+
+
+def test_a_free_range_and_a_resolution_are_in_the_address(browser: Browser, server: Server) -> None:
+    with watched_page(browser, server, width=360) as page:
+        page.goto(f"{METER}/consumption")
+        sign_in(page, "anna", PASSWORD)
+        page.fill("#from", "2025-02-03")
+        page.fill("#last", "2025-02-09")
         with page.expect_navigation():
-            page.locator(".tabs a").nth(tab).click()
-        assert page.locator(".tabs a[aria-current=page]").count() == 1
-        _must_fit(page, width)
+            page.click(".range button")
+        assert page.url.endswith("?from=2025-02-03&to=2025-02-10")
+        with page.expect_navigation():
+            page.click(".resolutions a:text-is('Hours')")
+        assert page.url.endswith("?from=2025-02-03&to=2025-02-10&resolution=hour")
+        with page.expect_navigation():
+            page.click("[rel=prev]")
+        assert page.url.endswith("?from=2025-01-27&to=2025-02-03")
+        must_be_good(page)
+        with page.expect_download() as started:
+            page.click("a[download] >> nth=0")
+        assert started.value.suggested_filename.endswith(".csv")
 
-    page.click("details.menu summary")
-    with page.expect_navigation():
-        page.click("text=Sign out")
-    page.goto("/profile/999-999-999")
-    assert "/sign-in" in page.url
-    assert complaints == []
+
+def test_registering_says_what_is_wrong_keeps_what_was_entered_and_claims_the_meter(
+    browser: Browser, server: Server
+) -> None:
+    with watched_page(browser, server, width=360) as page:
+        page.goto("/register")
+        _fill(page, GOOD | {"fin": "S1234567A", "meter_id": "999-999-999-9"})
+        _submit(page)
+        assert page.locator(".wrong").count() == 2
+        assert page.input_value("#fin") == "S1234567A"
+        assert page.input_value("#password") == ""
+        assert page.evaluate("document.activeElement.id") == "meter_id"
+        must_be_good(page)
+
+        _fill(page, GOOD | {"meter_id": "999-999-999"})
+        _submit(page)
+        assert "cannot be claimed" in page.inner_text("#meter_id-wrong")
+        assert "anna" not in page.content()
+
+        _fill(page, GOOD)
+        _submit(page)
+        assert page.url.endswith(f"/profile/{NEW_METER}")
+        must_be_good(page)
+        page.fill("#name", "Garage <b>")
+        with page.expect_navigation():
+            page.click("section:has(#name) button")
+        assert page.inner_text("h1") == "Garage <b>"
+        page.goto("/profile")
+        must_be_good(page)
+        assert "Garage <b>" in page.inner_text("main")
+        sign_out(page)
+
+
+def test_the_main_way_needs_no_mouse(browser: Browser, server: Server) -> None:
+    with watched_page(browser, server) as page:
+        page.goto(METER)
+        page.keyboard.type("anna")
+        page.keyboard.press("Tab")
+        page.keyboard.type(PASSWORD)
+        with page.expect_navigation():
+            page.keyboard.press("Enter")
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.className") == "skip"
+        with page.expect_navigation():
+            _tab_to(page, "Consumption in detail")
+        with page.expect_navigation():
+            _tab_to(page, "This month")
+        assert "period=current-month" in page.url
+        with page.expect_navigation():
+            _sign_out_by_keyboard(page)
+        assert page.url == f"{server.url}/"
+
+
+def test_pages_work_without_javascript(browser: Browser, server: Server) -> None:
+    context = browser.new_context(java_script_enabled=False, base_url=server.url)
+    page = context.new_page()
+    page.goto(DAY)
+    sign_in(page, "anna", PASSWORD)
+    page.click(".behind summary")
+    assert page.locator("#energy ~ details tbody tr").count() == 48
+    assert "Graphs need JavaScript" in page.inner_text("main")
+    page.select_option("select[name=language]", "pl")
+    page.click("footer button")
+    assert page.locator("html").get_attribute("lang") == "pl"
+    assert "Zużycie" in page.inner_text("h1")
     context.close()
+
+
+@pytest.mark.parametrize("language", ["de", "pl"])
+def test_other_languages_fit_too(browser: Browser, server: Server, language: str) -> None:
+    with watched_page(browser, server, width=360) as page:
+        page.set_extra_http_headers({"Accept-Language": language})
+        page.goto("/register")
+        assert page.locator("html").get_attribute("lang") == language
+        must_be_good(page)
+        page.goto(f"{METER}/consumption?period=current-year")
+        sign_in(page, "anna", PASSWORD)
+        must_be_good(page)
 
 
 def test_a_meter_of_somebody_else_is_not_found(browser: Browser, server: Server) -> None:
     page = browser.new_page(base_url=server.url)
     page.goto("/profile/1")
-    page.fill("#username", "anna")
-    page.fill("#password", PASSWORD)
-    with page.expect_navigation():
-        page.click("main button[type=submit]")
+    sign_in(page, "anna", PASSWORD)
     assert "Not found" in page.inner_text("main")
+    must_be_good(page)
     page.close()
 
 
-def _must_fit(page: Page, width: int) -> None:
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+def _bar_colours(page: Page) -> set[str]:
+    colours = page.eval_on_selector_all(
+        "#energy .barlayer .point path", "paths => paths.map((path) => path.style.fill)"
+    )
+    return set(colours)
 
 
-def _must_be_cut_short(request: Request, complaints: list[str]) -> None:
-    # Leaving a page cuts short what it was still loading, such as its icon: no fault of ours.
-    if request.failure != "net::ERR_ABORTED":
-        complaints.append(f"{request.url}: {request.failure}")
+def _fill(page: Page, fields: dict[str, str]) -> None:
+    for name, text in fields.items():
+        page.fill(f"#{name}", text)
 
 
-def _must_be_ours(url: str, server: Server, complaints: list[str]) -> None:
-    if not url.startswith(server.url):
-        complaints.append(f"asked {url}")
+def _submit(page: Page) -> None:
+    with page.expect_navigation():
+        page.click("main button[type=submit]")
+
+
+def _tab_to(page: Page, words: str) -> None:
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent").strip() == words:
+            page.keyboard.press("Enter")
+            return
+    pytest.fail(f"no way to {words!r} by keyboard")
+
+
+def _sign_out_by_keyboard(page: Page) -> None:
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.matches('.menu summary')"):
+            page.keyboard.press("Enter")
+            page.keyboard.press("Tab")
+            page.keyboard.press("Enter")
+            return
+    pytest.fail("no way to the account's menu by keyboard")

@@ -2,12 +2,23 @@
 
 import pytest
 
+from meterbook.domain import readings
 from meterbook.domain.periods import PERIOD_NAMES, Resolution
-from meterbook.web.wording import PERIOD_WORDS, point_words, range_words
+from meterbook.web.wording import (
+    BEFORE_WORDS,
+    PERIOD_WORDS,
+    QUALITY_WORDS,
+    RESOLUTION_WORDS,
+    point_words,
+    range_words,
+)
 
 
 def test_every_period_has_its_words() -> None:
     assert tuple(PERIOD_WORDS) == PERIOD_NAMES
+    assert set(BEFORE_WORDS) == {*PERIOD_NAMES, "range"}
+    assert set(RESOLUTION_WORDS) == set(Resolution)
+    assert set(QUALITY_WORDS) == set(readings.QUALITY_WORDS.values())
 
 
 @pytest.mark.parametrize(
@@ -16,13 +27,13 @@ def test_every_period_has_its_words() -> None:
         pytest.param(
             "2025-03-30T00:00:00+00:00",
             "2025-03-31T00:00:00+01:00",
-            "30 Mar 2025",
+            "Sun, 30 Mar 2025",
             id="day of 23 h",
         ),
         pytest.param(
             "2025-10-01T00:00:00+01:00",
             "2025-11-01T00:00:00+00:00",
-            "1 Oct 2025 to 31 Oct 2025",
+            "October 2025",
             id="month over a clock change",
         ),
         pytest.param(
@@ -73,7 +84,7 @@ def test_a_longer_point_is_said_by_what_it_covers(resolution: Resolution, said: 
 def test_points_of_several_years_say_their_year() -> None:
     starts = ["2025-12-31T00:00:00+00:00", "2026-01-01T00:00:00+00:00"]
 
-    assert point_words(starts, resolution=Resolution.DAY) == ["Wed 31 Dec 2025", "Thu 1 Jan 2026"]
+    assert point_words(starts, resolution=Resolution.DAY) == ["Wed, 31 Dec 2025", "Thu, 1 Jan 2026"]
 
 
 def test_no_point_no_words() -> None:

@@ -76,7 +76,7 @@ def layout(*, separators: str = ".,", **more: Any) -> Figure:
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"color": FAINT, "size": 12},
-        "margin": {"l": 44, "r": 8, "t": 8, "b": 36},
+        "margin": {"l": 8, "r": 8, "t": 8, "b": 24},
         "showlegend": False,
         "bargap": 0.18,
         "barmode": "overlay",
@@ -84,7 +84,7 @@ def layout(*, separators: str = ".,", **more: Any) -> Figure:
         "hovermode": "x unified",
         "hoverlabel": {"bgcolor": CARD, "bordercolor": LINE, "font": {"color": INK, "size": 13}},
         "separators": separators,
-        "xaxis": axis(showgrid=False),
+        "xaxis": axis(showgrid=False, zeroline=False),
         "yaxis": axis(rangemode="tozero", nticks=5),
     }
     return laid_over(shared, more)

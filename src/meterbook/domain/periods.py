@@ -17,12 +17,25 @@ from meterbook.domain.local_days import local_day, local_time, midnight
 class Resolution(StrEnum):
     """The length of one point of an answer."""
 
+    MINUTE = "minute"
+    FIVE_MINUTES = "five-minutes"
+    QUARTER_HOUR = "quarter-hour"
     HALF_HOUR = "half-hour"
     HOUR = "hour"
     DAY = "day"
     WEEK = "week"
     MONTH = "month"
     YEAR = "year"
+
+
+FINE_S = {
+    Resolution.MINUTE: 60,
+    Resolution.FIVE_MINUTES: 300,
+    Resolution.QUARTER_HOUR: 900,
+    Resolution.HALF_HOUR: 1800,
+    Resolution.HOUR: 3600,
+}
+"""Resolutions finer than a day, with their length."""
 
 
 class UnknownPeriodError(ValueError):
@@ -109,6 +122,22 @@ def free_period(first_day: date, end_day: date, *, zone: ZoneInfo) -> Period:
     return Period("range", midnight(first_day, zone), midnight(end_day, zone), resolution)
 
 
+def asked_period(
+    name: str, first_day: date | None, end_day: date | None, *, now: int, zone: ZoneInfo
+) -> Period:
+    """
+    Return the period a question names, or the days it gives; neither: today.
+
+    :raises UnknownPeriodError: if there is none of that name.
+    :raises EmptyRangeError: if the days are no range, or are given together with a name.
+    """
+    if first_day is None and end_day is None:
+        return named_period(name or "current-day", now=now, zone=zone)
+    if first_day is None or end_day is None or name:
+        raise EmptyRangeError("give from and to together, without period")
+    return free_period(first_day, end_day, zone=zone)
+
+
 def bucket_key(instant: int, *, zone: ZoneInfo, resolution: Resolution) -> tuple[object, ...]:
     """
     Return what two intervals of one point have in common.
@@ -116,13 +145,11 @@ def bucket_key(instant: int, *, zone: ZoneInfo, resolution: Resolution) -> tuple
     The hour that the clock repeats in autumn is two points: its key holds the UTC offset.
     """
     local = local_time(instant, zone)
-    match resolution:
-        case Resolution.HALF_HOUR:
-            return (instant,)
-        case Resolution.HOUR:
-            return (local.replace(minute=0, second=0, tzinfo=None), local.utcoffset())
-        case Resolution.DAY | Resolution.WEEK | Resolution.MONTH | Resolution.YEAR:
-            return (bucket_day(local.date(), resolution=resolution),)
+    if resolution not in FINE_S:
+        return (bucket_day(local.date(), resolution=resolution),)
+    minutes = FINE_S[resolution] // 60
+    begun = local.replace(minute=local.minute // minutes * minutes, second=0, tzinfo=None)
+    return (begun, local.utcoffset())
 
 
 def bucket_day(day: date, *, resolution: Resolution) -> date:

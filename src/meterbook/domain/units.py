@@ -44,6 +44,26 @@ def kwh_column_to_wh(energy_kwh: npt.NDArray[np.float64]) -> npt.NDArray[np.int6
     return energy_wh
 
 
+def shown_unit(channel_unit: str) -> str:
+    """
+    Return the unit in which a channel's amounts are shown: a thousand of what is stored.
+
+    >>> shown_unit("Wh"), shown_unit("V")
+    ('kWh', 'V')
+    """
+    return "kWh" if channel_unit == "Wh" else channel_unit
+
+
+def shown(amount: int) -> float:
+    """
+    Return a stored amount as JSON and charts show it: Wh in kWh, thousandths in whole units.
+
+    >>> shown(230_125)
+    230.125
+    """
+    return amount / 1000
+
+
 def wh_to_kwh(energy_wh: int) -> float:
     """
     Return energy in kWh as JSON and charts show it; its shortest text is exact to 1 Wh.

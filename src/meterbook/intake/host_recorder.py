@@ -33,6 +33,7 @@ from meterbook.registry.host_health import (
     save_health,
 )
 from meterbook.registry.polled_channels import (
+    RATED_POWER_W,
     PolledChannel,
     extreme_channels,
     polled_channels,
@@ -40,7 +41,6 @@ from meterbook.registry.polled_channels import (
 )
 from meterbook.storage.database import Database, is_conflict, is_unreachable
 
-RATED_POWER_W = 100_000  # more than any home's fuse; a larger host has a rated power of its own
 RECORDED_POLLS = Counter(
     "meterbook_recorded_polls_total", "Polls given to the books by outcome.", ["outcome"]
 )

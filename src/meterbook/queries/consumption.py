@@ -5,7 +5,7 @@ A point is the sum of the intervals that are known in it; a point none of whose 
 is null, never 0. Intervals that have not ended are neither points nor missing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from itertools import groupby
 from operator import itemgetter
@@ -15,15 +15,19 @@ import msgspec
 import sqlalchemy as sa
 
 from meterbook.domain.local_days import local_day, local_time, time_zone
-from meterbook.domain.periods import Period, Resolution, bucket_day, bucket_key
+from meterbook.domain.periods import FINE_S, Period, Resolution
 from meterbook.domain.readings import ESTIMATED, Quality
 from meterbook.domain.units import wh_to_kwh
 from meterbook.queries.channel_days import DayReadings, channel_days
 from meterbook.queries.meter_places import MeterPlace
+from meterbook.queries.points import by_point
 
 
 class ConsumptionPoint(
-    msgspec.Struct, frozen=True, rename={"energy_kwh": "kWh"}, omit_defaults=True
+    msgspec.Struct,
+    frozen=True,
+    rename={"energy_kwh": "kWh", "estimated_kwh": "estimated_kWh"},
+    omit_defaults=True,
 ):
     """The energy of one half hour, hour, day, week, month or year."""
 
@@ -37,6 +41,8 @@ class ConsumptionPoint(
     """How many ended intervals of it have no reading."""
     ends_at: str | None = None
     """Only where the point is longer than the resolution: all that is known is a total."""
+    estimated_kwh: float = 0.0
+    """The part of it that was estimated; only where there is one."""
 
 
 class Consumption(
@@ -84,8 +90,16 @@ def consumption(
     now: int,
 ) -> Consumption:
     """Return the meter's energy over the period in points of the resolution."""
+    days = days_of_period(connection, place=place, period=period, now=now)
+    return consumption_of(days, place=place, period=period, resolution=resolution, now=now)
+
+
+def days_of_period(
+    connection: sa.Connection, *, place: MeterPlace, period: Period, now: int
+) -> Iterator[DayReadings]:
+    """Yield the days that the period touches, up to now."""
     zone = time_zone(place.zone)
-    days = channel_days(
+    return channel_days(
         connection,
         channel_id=place.channel_id,
         interval_s=place.interval_s,
@@ -93,10 +107,22 @@ def consumption(
         end_day=local_day(min(period.ends_at - 1, now), zone) + timedelta(days=1),
         zone=zone,
     )
+
+
+def consumption_of(
+    days: Iterable[DayReadings],
+    *,
+    place: MeterPlace,
+    period: Period,
+    resolution: Resolution,
+    now: int,
+) -> Consumption:
+    """Return the energy over the period in those days, which may begin before and end after it."""
+    zone = time_zone(place.zone)
     parts = (
         (key, _part(day, indices))
         for day in days
-        for key, indices in _by_point(day, period=period, now=now, resolution=resolution, zone=zone)
+        for key, indices in by_point(day, period=period, now=now, resolution=resolution, zone=zone)
     )
     points: list[ConsumptionPoint] = []
     total = estimated = missing = 0
@@ -119,36 +145,6 @@ def consumption(
         missing_intervals=missing,
         points=points,
     )
-
-
-def _by_point(
-    day: DayReadings, *, period: Period, now: int, resolution: Resolution, zone: ZoneInfo
-) -> Iterator[tuple[object, Sequence[int]]]:
-    """Yield the day's intervals that count, by their index, for each point they belong to."""
-    indices = _indices(day, period=period, now=now)
-    if not indices:
-        return
-    if resolution not in _FINE_S:
-        yield bucket_day(day.day, resolution=resolution), indices
-        return
-
-    def key(index: int) -> tuple[object, ...]:
-        instant = day.starts_at + index * day.interval_s
-        return bucket_key(instant, zone=zone, resolution=resolution)
-
-    for name, group in groupby(indices, key):
-        yield name, list(group)
-
-
-def _indices(day: DayReadings, *, period: Period, now: int) -> Sequence[int]:
-    length_s = day.interval_s
-    first = max(0, -((day.starts_at - period.starts_at) // length_s))
-    end = min(len(day.amounts), -((day.starts_at - period.ends_at) // length_s))
-    ended = (now - day.starts_at) // length_s
-    if end <= ended:
-        return range(first, end)
-    # An interval that has not ended counts only if its reading is here already.
-    return [i for i in range(first, end) if i < ended or day.amounts[i] is not None]
 
 
 def _part(day: DayReadings, indices: Sequence[int]) -> _Part:
@@ -182,17 +178,15 @@ def _point(parts: list[_Part], *, zone: ZoneInfo, resolution: Resolution) -> Con
     is_known = any(part.known for part in parts)
     qualities = frozenset[int]().union(*(part.qualities for part in parts))
     quality = Quality(next(iter(qualities))) if len(qualities) == 1 else Quality.MIXED
-    too_long = first.length_s > _FINE_S.get(resolution, first.length_s)
+    too_long = first.length_s > FINE_S.get(resolution, first.length_s)
     return ConsumptionPoint(
         starts_at=_text(first.starts_at, zone),
         energy_kwh=wh_to_kwh(sum(part.energy_wh for part in parts)) if is_known else None,
         quality=quality.word if is_known else None,
         missing_intervals=sum(part.count - part.known for part in parts),
         ends_at=_text(first.starts_at + first.length_s, zone) if too_long else None,
+        estimated_kwh=wh_to_kwh(sum(part.estimated_wh for part in parts)),
     )
-
-
-_FINE_S = {Resolution.HALF_HOUR: 1800, Resolution.HOUR: 3600}
 
 
 def _text(instant: int, zone: ZoneInfo) -> str:

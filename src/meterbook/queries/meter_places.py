@@ -3,6 +3,8 @@
 import msgspec
 import sqlalchemy as sa
 
+from meterbook.domain.readings import Counting, Flow
+from meterbook.registry.meters import ACTIVE_ENERGY
 from meterbook.storage.tables import channels, installations, meter_points
 
 
@@ -40,6 +42,21 @@ def meter_place(connection: sa.Connection, *, meter_id: int) -> MeterPlace | Non
         .limit(1)
     ).first()
     return None if row is None else MeterPlace(*row)
+
+
+def export_place(connection: sa.Connection, *, place: MeterPlace) -> MeterPlace | None:
+    """Return the same place with the channel of what it exports; None if it has none."""
+    row = connection.execute(
+        sa.select(channels.c.id, channels.c.interval_s).where(
+            channels.c.meter_point_id == place.meter_point_id,
+            channels.c.measurement == ACTIVE_ENERGY,
+            channels.c.flow == int(Flow.EXPORT),
+            channels.c.counting == int(Counting.INTERVAL),
+        )
+    ).first()
+    if row is None:
+        return None
+    return msgspec.structs.replace(place, channel_id=row.id, interval_s=row.interval_s)
 
 
 def meters_of_account(connection: sa.Connection, *, account_id: int) -> list[int]:

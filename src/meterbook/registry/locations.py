@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from meterbook.registry import audit
 from meterbook.registry.refusals import InUseError, NotThereError, WrongFieldError
-from meterbook.storage.tables import accounts, hosts, locations
+from meterbook.storage.tables import accounts, hosts, locations, solar_arrays
 
 
 class Location(msgspec.Struct, frozen=True):
@@ -143,7 +143,7 @@ def remove_location(
     now: int,
 ) -> None:
     """
-    Remove a location that has no hosts and never had.
+    Remove a location that has no hosts and never had, with its solar arrays.
 
     :param account_id: whose it must be; None: anybody's.
     :raises NotThereError: if there is none.
@@ -151,6 +151,7 @@ def remove_location(
     """
     before = location(connection, location_id=location_id, account_id=account_id)
     _require_no_hosts(connection, location_id, "cannot be removed")
+    connection.execute(sa.delete(solar_arrays).where(solar_arrays.c.location_id == location_id))
     connection.execute(sa.delete(locations).where(locations.c.id == location_id))
     audit.record(
         connection,

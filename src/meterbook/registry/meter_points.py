@@ -98,6 +98,10 @@ def claim_meter(
     if not connection.execute(sa.select(meters).where(meters.c.meter_id == meter_id)).first():
         add_meters(connection, [meter_id], zone=default_zone, now=now)
     before = _one(connection, meters.c.meter_id == meter_id)
+    # Of two who claim it at the same moment the second sees what the first did.
+    held = sa.select(meter_points.c.id).where(meter_points.c.id == before.id).with_for_update()
+    connection.execute(held)
+    before = _one(connection, meters.c.meter_id == meter_id)
     if before.user is not None:
         raise WrongFieldError("meter_id", "is claimed already")
     return _change(connection, before, fields, action="claim", by=by, now=now)

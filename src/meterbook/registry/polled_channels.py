@@ -25,6 +25,7 @@ from meterbook.storage.tables import (
     modbus_registers,
 )
 
+RATED_POWER_W = 100_000  # more than any home's fuse; a larger host has a rated power of its own
 FLOAT_STEP_WH = 100  # floats say nothing of the counter behind them; most count tenths of a kWh
 _DIALS_WH = tuple(10**digits for digits in range(7, 13))  # 9,999.999 kWh and more digits
 _THOUSANDTHS = 1000
@@ -51,7 +52,7 @@ class PolledChannel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def polled_channels(
-    connection: sa.Connection, host_ids: Iterable[int], *, rated_power_w: int
+    connection: sa.Connection, host_ids: Iterable[int], *, rated_power_w: int = RATED_POWER_W
 ) -> list[PolledChannel]:
     """
     Return what is read from the hosts that are there, by host and measurement.

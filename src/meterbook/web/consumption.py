@@ -1,18 +1,20 @@
-"""`/profile/{meterId}/consumption`: one answer, as a page or as JSON."""
+"""`/profile/{meterId}/consumption`: one answer, as a page, as JSON or as CSV."""
 
-from datetime import date
+from datetime import date, timedelta
+from enum import StrEnum
 from typing import Annotated, Any
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-import msgspec
+import sqlalchemy as sa
 from litestar import Request, get
 from litestar.di import NamedDependency
+from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Redirect, Response, Template
 
 from meterbook.access import Caller, book_of, visible_meter
 from meterbook.domain.local_days import time_zone
-from meterbook.domain.meter_ids import dashed
 from meterbook.domain.periods import (
     EmptyRangeError,
     Period,
@@ -20,23 +22,31 @@ from meterbook.domain.periods import (
     free_period,
     named_period,
 )
+from meterbook.exports.consumption_csv import consumption_csv
 from meterbook.queries.consumption import Consumption, consumption
+from meterbook.queries.meter_places import export_place
+from meterbook.queries.period_figures import PeriodFigures
+from meterbook.registry.accounts import Account
+from meterbook.web.consumption_page import Asked, consumption_page_of, figures_of
 from meterbook.web.pages import rendered, sign_in_first, wants_page
-from meterbook.web.wording import PERIOD_WORDS, period_words, point_words, range_words
 
 DEFAULT_PERIOD = "current-day"
+FirstDay = Annotated[date | None, QueryParameter(name="from")]
+EndDay = Annotated[date | None, QueryParameter(name="to")]
 
 
-class ConsumptionPage(msgspec.Struct, frozen=True):
-    """What the consumption page shows."""
+class Flow(StrEnum):
+    """Which way the energy goes, as the customer sees it."""
 
-    meter: str
-    periods: dict[str, str]
-    """Name to words."""
-    range: str
-    begins: list[str]
-    """One per point of the answer."""
-    answer: Consumption
+    IMPORT = "import"
+    EXPORT = "export"
+
+
+class Form(StrEnum):
+    """How the answer is written, where the Accept header cannot say it: in a link."""
+
+    CSV = "csv"
+    JSON = "json"
 
 
 @get("/profile/{meter_id:str}/consumption", sync_to_thread=True, summary="Consumption of a meter")
@@ -46,36 +56,87 @@ def consumption_page(
     now: NamedDependency[int],
     meter_id: FromPath[str],
     period: FromQuery[str] = "",
-    first_day: Annotated[date | None, QueryParameter(name="from")] = None,
-    end_day: Annotated[date | None, QueryParameter(name="to")] = None,
+    first_day: FirstDay = None,
+    end_day: EndDay = None,
+    last: FromQuery[date | None] = None,
     resolution: FromQuery[Resolution | None] = None,
+    flow: FromQuery[Flow] = Flow.IMPORT,
+    format: FromQuery[Form | None] = None,  # noqa: A002 the query's name
 ) -> Response[Consumption] | Template | Redirect:
     """Answer with the energy of the period, as points that add up to the total."""
-    page_wanted = wants_page(request)
-    if caller.account is None and page_wanted:
+    page_wanted = wants_page(request) and format is None
+    if caller.account is None and wants_page(request):
         return sign_in_first(request)
     account = caller.signed_in()
-    book = book_of(request)
-    with book.database.reading() as connection:
-        place = visible_meter(connection, caller=account, written_id=meter_id)
-        wanted = _period(period, first_day, end_day, now=now, zone=time_zone(place.zone))
+    if last is not None and first_day is not None:
+        return _to_range(request, first_day, last, flow)
+    with book_of(request).database.reading() as connection:
+        asked = _asked(
+            connection, account, meter_id, period, (first_day, end_day), resolution, flow, now=now
+        )
+        if page_wanted:
+            page = consumption_page_of(connection, asked)
+            return rendered(request, caller, "consumption.html", page=page)
         answer = consumption(
             connection,
-            place=place,
-            period=wanted,
-            resolution=resolution or wanted.resolution,
+            place=asked.place,
+            period=asked.period,
+            resolution=asked.resolution,
             now=now,
         )
-    if not page_wanted:
-        return Response(answer)
-    page = ConsumptionPage(
-        dashed(place.meter_id),
-        {name: period_words(name) for name in PERIOD_WORDS},
-        range_words(answer.starts_at, answer.ends_at),
-        point_words([p.starts_at for p in answer.points], resolution=answer.resolution),
-        answer,
+    return _csv(answer, flow) if format is Form.CSV else Response(answer)
+
+
+@get(
+    "/profile/{meter_id:str}/consumption/figures",
+    sync_to_thread=True,
+    summary="Base load, peak, average day and change of a period",
+)
+def consumption_figures(
+    request: Request[Any, Any, Any],
+    caller: NamedDependency[Caller],
+    now: NamedDependency[int],
+    meter_id: FromPath[str],
+    period: FromQuery[str] = "",
+    first_day: FirstDay = None,
+    end_day: EndDay = None,
+    flow: FromQuery[Flow] = Flow.IMPORT,
+) -> PeriodFigures:
+    """Answer with the figures that the page shows beside the total."""
+    account = caller.signed_in()
+    with book_of(request).database.reading() as connection:
+        asked = _asked(
+            connection, account, meter_id, period, (first_day, end_day), None, flow, now=now
+        )
+        return figures_of(connection, asked)
+
+
+def _asked(
+    connection: sa.Connection,
+    account: Account,
+    written_id: str,
+    name: str,
+    days: tuple[date | None, date | None],
+    resolution: Resolution | None,
+    flow: Flow,
+    *,
+    now: int,
+) -> Asked:
+    place = visible_meter(connection, caller=account, written_id=written_id)
+    exporting = export_place(connection, place=place)
+    if flow is Flow.EXPORT:
+        if exporting is None:
+            raise NotFoundException("this meter exports nothing")
+        place = exporting
+    period = _period(name, *days, now=now, zone=time_zone(place.zone))
+    return Asked(
+        place,
+        period,
+        resolution or period.resolution,
+        flow is Flow.EXPORT,
+        exporting is not None,
+        now,
     )
-    return rendered(request, caller, "consumption.html", page=page)
 
 
 def _period(
@@ -86,3 +147,25 @@ def _period(
     if first_day is None or end_day is None or name:
         raise EmptyRangeError("give from and to together, without period")
     return free_period(first_day, end_day, zone=zone)
+
+
+def _to_range(request: Request[Any, Any, Any], first_day: date, last: date, flow: Flow) -> Redirect:
+    """Send who filled in the form, whose last day is in it, to the range's own address."""
+    first, last = min(first_day, last), max(first_day, last)
+    end = last + timedelta(days=1) if last < date.max else last
+    query = {"from": first.isoformat(), "to": end.isoformat()}
+    if flow is not Flow.IMPORT:
+        query["flow"] = flow.value
+    return Redirect(f"{request.url.path}?{urlencode(query)}", status_code=303)
+
+
+def _csv(answer: Consumption, flow: Flow) -> Response[Any]:
+    name = (
+        f"meterbook-{answer.meter_id}-{flow.value}-{answer.starts_at[:10]}"
+        f"-{answer.period}-{answer.resolution.value}.csv"
+    )
+    return Response(
+        consumption_csv(answer),
+        media_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )

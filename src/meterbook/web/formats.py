@@ -5,10 +5,10 @@ Babel knows how; what it says of each language is asked once and kept, because a
 hundreds of figures.
 """
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cache, lru_cache
 
-from babel.dates import format_skeleton, format_time
+from babel.dates import format_skeleton, format_time, format_timedelta
 from babel.numbers import get_decimal_symbol, get_group_symbol
 
 from meterbook.web.languages import language, languages
@@ -38,14 +38,14 @@ def kwh(energy_kwh: float, digits: int = 3) -> str:
     return number(energy_kwh, digits)
 
 
-def percent(share: float) -> str:
+def percent(share: float, digits: int = 0) -> str:
     """
-    Return a share of one as whole percent.
+    Return a share of one as percent.
 
     >>> percent(0.256).split()
     ['26', '%']
     """
-    return f"{number(share * 100)}\N{NO-BREAK SPACE}%"
+    return f"{number(share * 100, digits)}\N{NO-BREAK SPACE}%"
 
 
 def day(moment: date, skeleton: str = "yMMMd") -> str:
@@ -78,6 +78,23 @@ def clock(instant: datetime) -> str:
     '09:30'
     """
     return format_time(instant.time(), "short", locale=language().locale)
+
+
+def age(seconds: int) -> str:
+    """
+    Return how long ago something was.
+
+    >>> age(120)
+    '2 minutes ago'
+    """
+    return format_timedelta(
+        -timedelta(seconds=seconds), add_direction=True, locale=language().locale
+    )
+
+
+def separators() -> str:
+    """Return the decimal sign and that of thousands, as charts want them."""
+    return "".join(_symbols(language().code))
 
 
 @cache

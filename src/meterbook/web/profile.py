@@ -1,41 +1,55 @@
-"""`/`, `/profile` and `/profile/{meterId}`: the way to one's meters."""
+"""`/` and `/profile`: the way to one's meters, and to one more."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from litestar import Request, get
+from litestar import Request, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery
+from litestar.enums import RequestEncodingType
+from litestar.params import Body, FromQuery
 from litestar.response import Redirect, Response, Template
 
-from meterbook.access import Caller, book_of, visible_meter
-from meterbook.domain.local_days import time_zone
+from meterbook.access import Caller, book_of
+from meterbook.charts.spark import Spark, spark
 from meterbook.domain.meter_ids import MeterIdError, dashed, meter_id
-from meterbook.domain.periods import named_period
-from meterbook.queries.consumption import consumption
 from meterbook.queries.meter_places import meters_of_account
+from meterbook.queries.own_meters import OwnMeter, own_meters
+from meterbook.registry.new_customers import claim_another
+from meterbook.registry.refusals import WrongFieldError
+from meterbook.web.languages import gettext
+from meterbook.web.meter import NAME_CHARACTERS_MAX
 from meterbook.web.pages import rendered, sign_in_first, wants_page
-
-OVERVIEW_PERIODS = ("current-day", "current-week", "current-month")
-
-
-class PeriodTotal(msgspec.Struct, frozen=True, rename={"total_kwh": "total_kWh"}):
-    """The energy of one period."""
-
-    period: str
-    total_kwh: float
-    missing_intervals: int
+from meterbook.web.wrong_fields import CLAIMED, METER_ID_WRONG
 
 
-class MeterOverview(msgspec.Struct, frozen=True):
-    """What a meter's page shows."""
+class MeterCard(msgspec.Struct, frozen=True):
+    """One meter of the list."""
 
     meter_id: int
     meter: str
     """With dashes."""
-    timezone: str
+    name: str | None
     region: str | None
-    totals: list[PeriodTotal]
+    average_day_kwh: float | None
+    spark: Spark | None
+
+
+class ProfilePage(msgspec.Struct, frozen=True):
+    """What the page shows."""
+
+    meters: list[MeterCard]
+    sees_every_meter: bool
+    values: dict[str, str] = {}
+    """What was entered, by field."""
+    errors: dict[str, str] = {}
+    """Why it was refused, by field."""
+
+
+class ClaimForm(msgspec.Struct, frozen=True):
+    """What the form for one more meter sends."""
+
+    meter_id: Annotated[str, msgspec.Meta(max_length=200)]
+    name: Annotated[str, msgspec.Meta(max_length=1_000)] = ""
 
 
 @get("/", sync_to_thread=True, include_in_schema=False)
@@ -52,50 +66,76 @@ def landing_page(
 def profile_page(
     request: Request[Any, Any, Any],
     caller: NamedDependency[Caller],
+    now: NamedDependency[int],
     meter: FromQuery[str] = "",
 ) -> Template | Redirect | Response[dict[str, list[int]]]:
     """List one's meters, or go to the one entered."""
     if caller.account is None and wants_page(request):
         return sign_in_first(request)
     account = caller.signed_in()
-    wrong = ""
+    errors = {}
     if meter:
         try:
-            return Redirect(f"/profile/{meter_id(meter)}", status_code=303)
-        except MeterIdError as error:
-            wrong = str(error)
-    with book_of(request).database.reading() as connection:
-        mine = meters_of_account(connection, account_id=account.id)
+            return Redirect(f"/profile/{dashed(meter_id(meter))}", status_code=303)
+        except MeterIdError:
+            errors["meter"] = gettext(METER_ID_WRONG)
     if not wants_page(request):
+        with book_of(request).database.reading() as connection:
+            mine = meters_of_account(connection, account_id=account.id)
         return Response({"meters": mine})
-    page = {"account": account, "meters": [dashed(m) for m in mine], "wrong": wrong}
-    return rendered(request, caller, "profile.html", page=page, status_code=400 if wrong else 200)
+    return _profile(request, caller, now=now, values={"meter": meter}, errors=errors)
 
 
-@get("/profile/{meter_id:str}", sync_to_thread=True, summary="One meter at a glance")
-def meter_page(
+@post("/profile", sync_to_thread=True, include_in_schema=False)
+def claim_one_more(
     request: Request[Any, Any, Any],
     caller: NamedDependency[Caller],
     now: NamedDependency[int],
-    meter_id: FromPath[str],
-) -> Response[MeterOverview] | Template | Redirect:
-    """Show today, this week and this month."""
-    page_wanted = wants_page(request)
-    if caller.account is None and page_wanted:
-        return sign_in_first(request)
+    data: Annotated[ClaimForm, Body(media_type=RequestEncodingType.URL_ENCODED)],
+) -> Template | Redirect:
+    """Give one more meter to the account."""
+    book = book_of(request)
+    values = {"meter_id": data.meter_id, "name": data.name}
+    try:
+        point = claim_another(
+            book.database,
+            account=caller.signed_in(),
+            meter_id=meter_id(data.meter_id),
+            name=data.name.strip()[:NAME_CHARACTERS_MAX] or None,
+            default_zone=book.default_zone,
+            now=now,
+        )
+    except MeterIdError:
+        errors = {"meter_id": gettext(METER_ID_WRONG)}
+    except WrongFieldError:
+        errors = {"meter_id": gettext(CLAIMED)}
+    else:
+        return Redirect(f"/profile/{dashed(point.meter_id)}", status_code=303)
+    return _profile(request, caller, now=now, values=values, errors=errors)
+
+
+def _profile(
+    request: Request[Any, Any, Any],
+    caller: Caller,
+    *,
+    now: int,
+    values: dict[str, str],
+    errors: dict[str, str],
+) -> Template:
     account = caller.signed_in()
-    totals = []
     with book_of(request).database.reading() as connection:
-        place = visible_meter(connection, caller=account, written_id=meter_id)
-        for name in OVERVIEW_PERIODS:
-            period = named_period(name, now=now, zone=time_zone(place.zone))
-            answer = consumption(
-                connection, place=place, period=period, resolution=period.resolution, now=now
-            )
-            totals.append(PeriodTotal(name, answer.total_kwh, answer.missing_intervals))
-    overview = MeterOverview(
-        place.meter_id, dashed(place.meter_id), place.zone, place.region, totals
+        mine = own_meters(connection, account_id=account.id, now=now)
+    page = ProfilePage([_card(meter) for meter in mine], account.sees_every_meter, values, errors)
+    return rendered(request, caller, "profile.html", page=page, status_code=400 if errors else 200)
+
+
+def _card(meter: OwnMeter) -> MeterCard:
+    known = [energy_kwh for energy_kwh in meter.daily_kwh if energy_kwh is not None]
+    return MeterCard(
+        meter.meter_id,
+        dashed(meter.meter_id),
+        meter.name,
+        meter.region,
+        sum(known) / len(known) if known else None,
+        spark(meter.daily_kwh),
     )
-    if not page_wanted:
-        return Response(overview)
-    return rendered(request, caller, "meter.html", page=overview)

@@ -69,16 +69,7 @@ def sign_in(
     except WrongCredentialsError:
         page = SignInPage(target, data.username, is_refused=True)
         return rendered(request, Caller(None), "sign_in.html", page=page, status_code=401)
-    cookie = Cookie(
-        key=SESSION_COOKIE,
-        value=secret,
-        httponly=True,
-        samesite="lax",
-        secure=request.url.scheme == "https",
-        max_age=SESSION_S_MAX,
-        path="/",
-    )
-    return Redirect(target, status_code=303, cookies=[cookie])
+    return Redirect(target, status_code=303, cookies=[session_cookie(request, secret)])
 
 
 @post("/sign-out", sync_to_thread=True, include_in_schema=False)
@@ -90,3 +81,16 @@ def sign_out(request: Request[Any, Any, Any], caller: NamedDependency[Caller]) -
     response = Redirect("/", status_code=303)
     response.delete_cookie(SESSION_COOKIE, path="/")
     return response
+
+
+def session_cookie(request: Request[Any, Any, Any], secret: str) -> Cookie:
+    """Return the cookie that keeps somebody signed in."""
+    return Cookie(
+        key=SESSION_COOKIE,
+        value=secret,
+        httponly=True,
+        samesite="lax",
+        secure=request.url.scheme == "https",
+        max_age=SESSION_S_MAX,
+        path="/",
+    )

@@ -18,7 +18,7 @@ from meterbook.domain.meter_ids import dashed
 from meterbook.web import formats
 from meterbook.web.assets import asset
 from meterbook.web.languages import gettext, ngettext, pgettext
-from meterbook.web.wording import period_words
+from meterbook.web.wording import before_words, missing_words, period_words
 
 FOLDER = Path(__file__).parent / "templates"
 
@@ -42,7 +42,12 @@ def environment() -> Environment:
     templates.install_gettext_callables(  # type: ignore[attr-defined]  # the i18n extension adds it
         gettext, ngettext, newstyle=True, pgettext=pgettext
     )
-    templates.globals |= {"asset": asset, "period_words": period_words}
+    templates.globals |= {
+        "asset": asset,
+        "period_words": period_words,
+        "before_words": before_words,
+        "missing_words": missing_words,
+    }
     templates.filters |= {
         "kwh": formats.kwh,
         "number": formats.number,

@@ -1,10 +1,11 @@
-"""How pages say periods and times; the JSON of the same routes says them in ISO 8601."""
+"""How pages say periods, times and qualities; the JSON of the same routes says them in ISO 8601."""
 
 from collections.abc import Sequence
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 
 from meterbook.domain.periods import Resolution
-from meterbook.web.languages import gettext, marked
+from meterbook.web.formats import clock, day
+from meterbook.web.languages import gettext, marked, ngettext
 
 PERIOD_WORDS = {
     "prev-hr": marked("Last hour"),
@@ -19,28 +20,87 @@ PERIOD_WORDS = {
 }
 """Period name to what its link says, to be translated."""
 
+BEFORE_WORDS = {
+    "prev-hr": marked("the hour before"),
+    "current-day": marked("yesterday by the same time"),
+    "prev-day": marked("the day before"),
+    "current-week": marked("last week by the same time"),
+    "prev-week": marked("the week before"),
+    "current-month": marked("last month by the same time"),
+    "prev-month": marked("the month before"),
+    "current-year": marked("last year by the same time"),
+    "range": marked("the same time before"),
+}
+"""Period name to what it is compared with."""
+
+RESOLUTION_WORDS = {
+    Resolution.HALF_HOUR: marked("Half hours"),
+    Resolution.HOUR: marked("Hours"),
+    Resolution.DAY: marked("Days"),
+    Resolution.WEEK: marked("Weeks"),
+    Resolution.MONTH: marked("Months"),
+    Resolution.YEAR: marked("Years"),
+}
+
+QUALITY_WORDS = {
+    "valid": marked("checked"),
+    "edited": marked("edited"),
+    "estimated-like-day": marked("estimated, like a similar day"),
+    "estimated-interpolated": marked("estimated, between neighbours"),
+    "questionable": marked("questionable"),
+    "derived": marked("derived"),
+    "mixed": marked("mixed"),
+    "raw": marked("as received"),
+}
+"""Word of the API to what pages say."""
+
 
 def period_words(name: str) -> str:
     """Return what the period is called, in the reader's language."""
     return gettext(PERIOD_WORDS[name])
 
 
+def missing_words(count: int) -> str:
+    """Return how many intervals are missing."""
+    return ngettext("%(count)s interval missing", "%(count)s intervals missing", count) % {
+        "count": count
+    }
+
+
+def before_words(name: str) -> str:
+    """Return what the period is compared with."""
+    return gettext(BEFORE_WORDS[name])
+
+
+def quality_words(word: str | None) -> str:
+    """Return what the quality is called; a dash where nothing is known."""
+    return "\N{EN DASH}" if word is None else gettext(QUALITY_WORDS[word])
+
+
 def range_words(starts_at: str, ends_at: str) -> str:
     """
     Return a half-open range of local times as people write it: whole days by first and last day.
 
+    >>> range_words("2025-02-01T00:00:00+00:00", "2025-02-08T00:00:00+00:00")
+    '1 Feb 2025 to 7 Feb 2025'
     >>> range_words("2025-02-01T00:00:00+00:00", "2025-03-01T00:00:00+00:00")
-    '1 Feb 2025 to 28 Feb 2025'
+    'February 2025'
     >>> range_words("2025-02-08T09:00:00+00:00", "2025-02-08T10:00:00+00:00")
     '8 Feb 2025, 09:00 to 10:00'
     """
     begin, end = datetime.fromisoformat(starts_at), datetime.fromisoformat(ends_at)
-    if begin.time() == end.time() == time():
-        last = end.date() - timedelta(days=1)
-        if last <= begin.date():
-            return _day(begin)
-        return f"{_day(begin)} to {_day(datetime.combine(last, time()))}"
-    return f"{_day(begin)}, {begin:%H:%M} to {end:%H:%M}"
+    if not begin.time() == end.time() == time():
+        begins = f"{day(begin)}, {clock(begin)}"
+        return gettext("{first} to {last}").format(first=begins, last=clock(end))
+    last = end.date() - timedelta(days=1)
+    if last <= begin.date():
+        return day(begin, "yMMMEd")
+    if begin.day == end.day == 1:
+        if begin.month == end.month == 1 and end.year == begin.year + 1:
+            return day(begin, "y")
+        if (end.year - begin.year) * 12 + end.month - begin.month == 1:
+            return day(begin, "yMMMM")
+    return gettext("{first} to {last}").format(first=day(begin), last=day(last))
 
 
 def point_words(starts_at: Sequence[str], *, resolution: Resolution) -> list[str]:
@@ -63,19 +123,18 @@ def point_words(starts_at: Sequence[str], *, resolution: Resolution) -> list[str
 
 
 def _point(begin: datetime, resolution: Resolution, *, years: bool) -> str:
-    day = _day(begin) if years else f"{begin.day} {begin:%b}"
     match resolution:
         case Resolution.YEAR:
-            return f"{begin:%Y}"
+            return day(begin, "y")
         case Resolution.MONTH:
-            return f"{begin:%B %Y}"
+            return day(begin, "yMMMM")
         case Resolution.WEEK:
-            return f"week of {day}"
+            return gettext("week of {day}").format(day=day(begin, "yMMMd" if years else "MMMd"))
         case Resolution.DAY:
-            return f"{begin:%a} {day}"
-        case Resolution.HALF_HOUR | Resolution.HOUR:
-            return f"{begin:%a} {day}, {begin:%H:%M}"
+            return _weekday(begin, years=years)
+        case _:
+            return f"{_weekday(begin, years=years)}, {clock(begin)}"
 
 
-def _day(moment: datetime) -> str:
-    return f"{moment.day} {moment:%b %Y}"
+def _weekday(begin: date, *, years: bool) -> str:
+    return day(begin, "yMMMEd" if years else "MMMEd")

@@ -1,0 +1,45 @@
+"""
+Every page, on one router.
+
+On a router because Litestar wraps a blocking handler twice when another one of the same path is
+registered after it; within a router it registers all at once.
+"""
+
+from litestar import Router
+
+from meterbook.web import (
+    assets,
+    consumption,
+    dashboard,
+    dashboard_region,
+    meter,
+    preferences,
+    profile,
+    register,
+    sign_in,
+)
+
+PAGES = Router(
+    path="/",
+    route_handlers=[
+        profile.landing_page,
+        register.register_page,
+        register.register,
+        sign_in.sign_in_page,
+        sign_in.sign_in,
+        sign_in.sign_out,
+        preferences.set_preferences,
+        profile.profile_page,
+        profile.claim_one_more,
+        meter.meter_page,
+        meter.name_meter,
+        consumption.consumption_page,
+        consumption.consumption_figures,
+        dashboard.dashboard_page,
+        dashboard_region.region_page,
+        dashboard_region.silent_page,
+        dashboard_region.unclaimed_page,
+        dashboard_region.conflicts_page,
+        assets.asset_file,
+    ],
+)
