@@ -1,10 +1,7 @@
 """`/exports`: readings as a file, written to disk first and sent in chunks."""
 
-import tempfile
-from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
-from typing import Annotated, BinaryIO, Literal
+from typing import Annotated, Literal
 
 from litestar import get
 from litestar.di import NamedDependency
@@ -16,8 +13,8 @@ from meterbook.api.wire import ID_MAX, NO_CONTROLS
 from meterbook.domain.meter_ids import METER_ID_MAX
 from meterbook.exports.formats import EXPORT_FORMATS
 from meterbook.exports.selection import Selection
+from meterbook.exports.temporary import temporary_file
 
-CHUNK_BYTES = 1 << 18
 Format = Annotated[Literal["csv", "parquet", "nem12", "espi", "zip"], PathParameter()]
 Meter = Annotated[int | None, QueryParameter(ge=1, le=METER_ID_MAX)]
 Account = Annotated[int | None, QueryParameter(ge=1, le=ID_MAX)]
@@ -46,26 +43,17 @@ def export_readings(
     meters, whatever it asks for.
     """
     chosen = EXPORT_FORMATS[format]
-    with tempfile.TemporaryDirectory(prefix="meterbook-export-") as folder:
-        path = Path(folder) / "readings"
-        with visit.reading() as (connection, account):
-            selection = Selection(
-                meter_ids=None if meter is None else [meter],
-                account_id=user if account.sees_every_meter else account.id,
-                region=region,
-                first_day=first_day,
-                end_day=end_day,
-            )
-            chosen.write(connection, path, selection, visit.now)
-        file = path.open("rb")  # stays readable when its folder is gone
+    with visit.reading() as (connection, account):
+        selection = Selection(
+            meter_ids=None if meter is None else [meter],
+            account_id=user if account.sees_every_meter else account.id,
+            region=region,
+            first_day=first_day,
+            end_day=end_day,
+        )
+        content = temporary_file(connection, format, selection, now=visit.now)
     return Stream(
-        _chunks(file),
+        content,
         media_type=chosen.media_type,
         headers={"Content-Disposition": f'attachment; filename="readings.{chosen.suffix}"'},
     )
-
-
-def _chunks(file: BinaryIO) -> Iterator[bytes]:
-    with file:
-        while chunk := file.read(CHUNK_BYTES):
-            yield chunk

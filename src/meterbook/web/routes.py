@@ -12,6 +12,7 @@ from meterbook.web import (
     consumption,
     dashboard,
     dashboard_region,
+    imports,
     meter,
     preferences,
     profile,
@@ -40,6 +41,9 @@ PAGES = Router(
         dashboard_region.silent_page,
         dashboard_region.unclaimed_page,
         dashboard_region.conflicts_page,
+        imports.imports_page,
+        imports.import_by_form,
+        imports.my_readings,
         assets.asset_file,
     ],
 )

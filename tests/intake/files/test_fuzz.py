@@ -183,7 +183,7 @@ def test_a_bomb_is_refused_before_it_goes_off(tmp_path: Path, kind: str) -> None
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10) - before < MEMORY_GROWS_MAX
 
 
-def test_an_archive_that_lies_about_its_size_is_refused(tmp_path: Path) -> None:
+def test_what_an_archive_says_of_its_size_is_not_believed(tmp_path: Path) -> None:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.csv", b"stamp,kWh\n" + b"2024-01-01 00:00,1\n" * 100)
@@ -191,8 +191,8 @@ def test_an_archive_that_lies_about_its_size_is_refused(tmp_path: Path) -> None:
     end = content.rfind(b"PK\x01\x02")
     content[end + 24 : end + 28] = (1 << 31).to_bytes(4, "little")
     (tmp_path / "a.zip").write_bytes(bytes(content))
-    with pytest.raises(BrokenFileError, match="unpacked"):
-        read_file(tmp_path / "a.zip")
+    # What counts is what comes out of it, not what its directory says.
+    assert read_file(tmp_path / "a.zip").summary.readings == 100
 
 
 @pytest.mark.parametrize(
