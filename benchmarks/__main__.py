@@ -6,7 +6,16 @@ from importlib import import_module
 from benchmarks.figures import show
 from benchmarks.programs import install_missing_programs
 
-MODULES = ("packet_speed", "close_speed", "read_speed", "import_speed", "api_speed")
+MODULES = (
+    "packet_speed",
+    "close_speed",
+    "read_speed",
+    "import_speed",
+    "api_speed",
+    "collector_speed",
+    "collector_crowd",
+    "page_speed",
+)
 
 
 def main() -> None:

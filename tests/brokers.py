@@ -3,7 +3,7 @@
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,17 +18,21 @@ START_S_MAX = 20
 class Mosquitto:
     """A broker with a persistent store."""
 
-    def __init__(self, folder: Path) -> None:
-        """Prepare; `start` starts it."""
+    def __init__(self, folder: Path, *, more: Sequence[str] = ("allow_anonymous true",)) -> None:
+        """
+        Prepare; `start` starts it.
+
+        :param more: lines of its settings: who may come in, and how.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self.url = f"mqtt://127.0.0.1:{self.port}"
         self._settings = folder / "mosquitto.conf"
         # As root Mosquitto would give its rights away, and with them its folder.
         self._settings.write_text(
-            f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence true\n"
+            f"listener {self.port} 127.0.0.1\npersistence true\n"
             f"persistence_location {folder}/\nuser root\nmax_queued_messages 0\n"
-            f"log_dest file {folder}/mosquitto.log\n",
+            f"log_dest file {folder}/mosquitto.log\n" + "\n".join(more) + "\n",
             encoding="utf-8",
         )
         self._process: subprocess.Popen[bytes] | None = None
@@ -67,10 +71,12 @@ class Mosquitto:
 
 
 @contextmanager
-def running_broker(folder: Path) -> Iterator[Mosquitto]:
+def running_broker(
+    folder: Path, *, more: Sequence[str] = ("allow_anonymous true",)
+) -> Iterator[Mosquitto]:
     """Start a broker and leave nothing of it behind."""
     need(program("mosquitto") and program("mosquitto_pub"), "Mosquitto")
-    broker = Mosquitto(folder)
+    broker = Mosquitto(folder, more=more)
     broker.start()
     try:
         yield broker

@@ -60,7 +60,7 @@ def own_everything(admin: httpx.Client, user: int, *, meter_id: int) -> None:
     _made(admin, "measurements", {"measurement": "current", "type": 1})
     register = {"measurement": "current", "address": 1, "unit": "A", "meter": meter}
     _made(admin, "registers", register | {"type": 1, "function_code": 3})
-    host = {"ip": "10.0.0.1", "port": 502, "slave_address": 1, "user": user, "meter": meter}
+    host = {"ip": "127.0.0.1", "port": 502, "slave_address": 1, "user": user, "meter": meter}
     made = _made(admin, "hosts", host | {"location": location})
     assigned = f"/user/hosts/{made['id']}/measurements"
     assert admin.post(assigned, json={"measurements": ["current"]}).status_code == 201

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from callers import client_of
 from meterbook.domain.input_mappings import MILLIONTHS
 from meterbook.storage.database import Database
-from meterbook.storage.input_tables import (
+from meterbook.storage.device_tables import (
     device_inputs,
     devices,
     input_samples,

@@ -6,12 +6,14 @@ import msgspec
 import sqlalchemy as sa
 
 from callers import AnyPassword
-from meterbook.domain.host_polls import HostPoll
+from meterbook.domain.host_polls import HostPoll, PollFailure
 from meterbook.domain.readings import Counting
+from meterbook.intake.host_recorder import HostRecorder
 from meterbook.intake.modbus.catalogue import catalogued_models
 from meterbook.registry.accounts import Role, add_account
 from meterbook.registry.catalogue import load_catalogue
 from meterbook.registry.host_measurements import assign_measurements
+from meterbook.registry.host_traits import change_host_traits
 from meterbook.registry.hosts import add_host
 from meterbook.registry.locations import add_location
 from meterbook.storage.database import Database
@@ -88,6 +90,33 @@ def eventful_polls(host_id: int) -> list[HostPoll]:
         poll(host_id, MIDNIGHT + 60 * m, {IMPORTED: dials[m], EXPORTED: 7 * m, "active_power": m})
         for m in minutes
     ]
+
+
+def solar_home_until(database: Database, *, now: int) -> Home:
+    """
+    Make anna's solar home, with meters at the grid and the roof, read for two hours until now.
+
+    A minute brings 50 Wh from the roof, 10 Wh from the grid and takes 20 Wh to it.
+    """
+    made = home(
+        database,
+        models=["sdm630", "sdm120"],
+        measurements=[IMPORTED, EXPORTED, "active_power"],
+        name="anna",
+    )
+    grid, roof = made.hosts
+    polls: list[HostPoll] = []
+    for at in range(now - 7_200, now, 60):
+        minute = (at - now + 7_200) // 60
+        amounts = {IMPORTED: 5_000 + 10 * minute, EXPORTED: 7_000 + 20 * minute}
+        polls.append(poll(grid, at, amounts | {"active_power": -600_000 + minute}))
+        polls.append(poll(roof, at, {EXPORTED: 9_000 + 50 * minute, "active_power": 3_000_000}))
+    polls.append(HostPoll(grid, now * 1000, {}, {IMPORTED: PollFailure.TIMEOUT}, 3_000))
+    HostRecorder(database).record(polls)
+    role = {"site_role": "production"}
+    with database.writing() as connection:
+        change_host_traits(connection, host_id=roof, changes=role, by=None, now=now)
+    return made
 
 
 def open_rows(database: Database, host_id: int, measurement: str, counting: Counting) -> Rows:

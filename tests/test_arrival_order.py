@@ -16,8 +16,8 @@ from meterbook.intake.packet_fields import Packet
 from meterbook.ledger import decode_intervals
 from meterbook.queries.invariants import CHECKS
 from meterbook.storage.database import Database
+from meterbook.storage.metadata import metadata
 from meterbook.storage.migrate import migrate
-from meterbook.storage.tables import metadata
 
 ZONE = ZoneInfo("Europe/London")
 DAYS = [date(2025, 3, 29) + timedelta(days=offset) for offset in range(3)]  # the clocks change

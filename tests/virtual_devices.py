@@ -1,15 +1,17 @@
 """What tests of the collector share: virtual devices on ports, hosts that point at them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+import threading
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 import msgspec
 
 from meterbook.domain.host_addresses import bus_address
-from meterbook.domain.modbus_numbers import BusLimits, WordOrder, channel_unit
+from meterbook.domain.modbus_numbers import BusLimits, channel_unit
 from meterbook.domain.register_amounts import amount_scale
 from meterbook.intake.modbus.catalogue import catalogued_models
 from meterbook.registry.catalogue import CatalogueModel, CatalogueRegister
@@ -18,7 +20,7 @@ from meterbook.simulate.modbus.devices import VirtualDevice, addresses_of
 from meterbook.simulate.modbus.faults import Fault, Faults
 from meterbook.simulate.modbus.homes import SunnyHome
 from meterbook.simulate.modbus.quantities import Measured
-from meterbook.simulate.modbus.server import BusServer, VirtualBus, serve_bus
+from meterbook.simulate.modbus.server import BusServer, Device, VirtualBus, serve_bus
 
 NOON_MS = 1_760_011_200_000  # 2025-10-09 12:00 UTC
 MODELS = {model.name: model for model in catalogued_models()}
@@ -51,6 +53,44 @@ async def served(*devices: VirtualDevice, rtu: bool = False) -> AsyncIterator[Bu
         await server.close()
 
 
+class DeviceThread:
+    """A loop of its own for virtual devices; their clock stands at noon."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._servers: list[BusServer] = []
+
+    def plug_in(self, *devices: Device, port: int = 0) -> BusServer:
+        """Serve devices at slave addresses 1, 2, ... of one port."""
+        bus = VirtualBus(dict(enumerate(devices, 1)), clock=lambda: NOON_MS)
+        server: BusServer = self.do(serve_bus(bus, port=port))
+        self._servers.append(server)
+        return server
+
+    def keep(self, servers: Sequence[BusServer]) -> None:
+        """Close these too at the end."""
+        self._servers.extend(servers)
+
+    def pull_out(self, server: BusServer) -> None:
+        """Close the port and its connections."""
+        self.do(server.close())
+
+    def stop(self) -> None:
+        """End."""
+        for server in self._servers:
+            self.do(server.close())
+        self.do(asyncio.sleep(0.1))
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+        self._loop.close()
+
+    def do(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Return what a coroutine does there."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+
 def polled_registers(
     model: CatalogueModel, names: Sequence[str] | None = None
 ) -> tuple[PolledRegister, ...]:
@@ -65,13 +105,12 @@ def polled_registers(
 def polled_register(register: CatalogueRegister) -> PolledRegister:
     """Return a register as a plan has it."""
     scale = Decimal(repr(register.scale))
-    apart = bool(register.word_addresses)
     return PolledRegister(
         measurement=register.measurement,
         function_code=register.function_code,
         addresses=tuple(addresses_of(register)),
         number_type=register.number_type,
-        word_order=WordOrder.HIGH_FIRST if apart else register.word_order,
+        word_order=register.order_of_words,
         unit=register.unit,
         scale=scale,
         amount_scale=amount_scale(scale=scale, unit=register.unit),
@@ -122,9 +161,9 @@ def _expected(number: Decimal | None, unit: str) -> int | None:
     return round(Fraction(number) * Fraction(1000**thousands))
 
 
-def run(work: object) -> None:
+def run(work: Coroutine[Any, Any, None]) -> None:
     """Run a coroutine of a test."""
-    asyncio.run(work)  # type: ignore[arg-type]
+    asyncio.run(work)
 
 
 def changed(host: PolledHost, **fields: object) -> PolledHost:

@@ -118,10 +118,12 @@ class _Meterbook:
         )
         self.listening = Listening(
             self.database,
-            settings,
+            mqtt=settings.mqtt,
+            publish_every_s=settings.mqtt_publish_seconds,
             deliveries=self.deliveries,
             packets=self.commits,
             limits=limits,
+            default_zone=zone,
         )
 
     @asynccontextmanager
@@ -132,18 +134,18 @@ class _Meterbook:
             data_dir=self.settings.data_dir,
             close_delay_s=self.settings.close_delay_minutes * 60,
             recovery_days_kept=self.settings.recovery_days_kept,
-            silent_intervals=self.settings.silent_intervals,
             input_days_kept=self.settings.input_days_kept,
+            silent_intervals=self.settings.silent_intervals,
         )
-        collects = self.settings.role in {"all", "collect"}
         with scheduler if self.settings.role in {"all", "jobs"} else nullcontext():
             # What start-up made stays for good: walking it again and again for garbage stopped
             # every request for 30 ms now and then.
             gc.collect()
             gc.freeze()
+            is_collector = self.settings.role in {"all", "collect"}
             async with (
-                self.collecting.running(is_on=collects),
-                self.listening.running(is_on=collects),
+                self.collecting.running(is_on=is_collector),
+                self.listening.running(is_on=is_collector),
             ):
                 yield
             await self.commits.close()

@@ -15,13 +15,13 @@ from meterbook.domain.host_polls import HostPoll
 from meterbook.intake.group_commit import GroupCommit
 from meterbook.intake.host_recorder import HostRecorder, PollOutcome
 from meterbook.intake.modbus.collector import Collector
+from meterbook.intake.modbus.outbox import POLLS_MAX
 from meterbook.intake.modbus.shifts import SHIFT_S, collect_in_shifts
 from meterbook.jobs.leases import end_lease, take_lease
 from meterbook.registry.poll_plans import PollPlan, plan_version, poll_plan
 from meterbook.storage.database import Database
 
 JOB = "collect"
-_POLLS_MAX = 5_000  # in one round of commits; the collector's outbox keeps what is more
 
 
 class Collecting:
@@ -37,7 +37,7 @@ class Collecting:
         self._period_s = period_s
         self._holder = f"{os.getpid()}-{secrets.token_hex(8)}"
         self._commits: GroupCommit[HostPoll, PollOutcome] = GroupCommit(
-            HostRecorder(database).record, queue_max=_POLLS_MAX
+            HostRecorder(database).record, queue_max=POLLS_MAX
         )
         self.collector = Collector(self._plan_if_changed, self._deliver)
 
@@ -64,6 +64,7 @@ class Collecting:
             return poll_plan(connection, period_s=self._period_s)
 
     async def _deliver(self, poll: HostPoll) -> None:
+        """Return when the poll is on disk."""
         await self._commits.add(poll)
 
     def _is_ours(self) -> bool:

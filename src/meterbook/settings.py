@@ -59,6 +59,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     role: str = "all"
 
     @property
+    def mqtt(self) -> dict[str, str]:
+        """What says where the broker is and what to do there, under names without `mqtt_`."""
+        names = ("url", "client_id", "ca_file", "topics", "prefix", "discovery_prefix")
+        return {name: getattr(self, f"mqtt_{name}") for name in (*names, "publish_meters")}
+
+    @property
     def database_url(self) -> str:
         """The database to use: the one set, or a file in the data directory."""
         return self.database or f"sqlite:///{self.data_dir.absolute() / 'meterbook.sqlite'}"

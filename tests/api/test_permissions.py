@@ -42,6 +42,9 @@ DECISIONS: dict[str, frozenset[str]] = {
     "GET /management-dashboard/silent": STAFF,
     "GET /management-dashboard/unclaimed": STAFF,
     "GET /management-dashboard/conflicts": STAFF,
+    "GET /sites": SIGNED_IN,
+    "GET /sites/{location_id:int}": OWNER | STAFF,
+    "GET /hosts/{host_id:int}": OWNER | STAFF,
     "GET /profile/{meter_id:str}/consumption/figures": OWNER | STAFF,
     "POST /profile": frozenset(),  # a form: without the page's own token nobody
     "POST /profile/{meter_id:str}/name": frozenset(),

@@ -33,6 +33,9 @@ PAGES = {
     "consumption-hour": ("household", f"{METER}/consumption?period=prev-hr"),
     "consumption-week": ("household", f"{METER}/consumption?period=current-week"),
     "consumption-year": ("household", f"{METER}/consumption?period=current-year"),
+    "sites": ("household", "/sites"),
+    "site": ("household", "/sites/1"),
+    "host": ("household", "/hosts/1"),
     "consumption-month": ("household", f"{METER}/consumption?period=prev-month"),
 }
 """Name of the picture to whose session, and which address."""

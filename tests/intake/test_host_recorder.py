@@ -18,11 +18,11 @@ from meterbook.queries.invariants import CHECKS
 from meterbook.registry.host_health import FailureCount, failures_of_host, health_of_host
 from meterbook.registry.hosts import remove_host
 from meterbook.storage.database import Database
+from meterbook.storage.metadata import metadata
 from meterbook.storage.tables import (
     channels,
     daybook,
     ledger,
-    metadata,
     superseded_readings,
 )
 from polled import EXPORTED, IMPORTED, home, open_rows, poll

@@ -17,7 +17,7 @@ from meterbook.intake.packet_fields import Packet
 from meterbook.queries.consumption import Consumption, consumption
 from meterbook.queries.meter_places import meter_place
 from meterbook.storage.database import Database
-from meterbook.storage.tables import metadata
+from meterbook.storage.metadata import metadata
 
 NOW = 1_790_000_000
 CLOCK_CHANGES = [

@@ -1,5 +1,7 @@
 """The catalogue: what comes with Meterbook, and what an admin made of it."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
 import sqlalchemy as sa
@@ -18,7 +20,8 @@ MODELS = {model.name: model for model in catalogued_models()}
 
 def test_the_models_people_have_are_there() -> None:
     wanted = {"sdm630", "sdm120", "sdm230", "dtsu666", "em24", "iem3000", "abb_b_series"}
-    assert wanted | {"sunspec_inverter"} <= set(MODELS)
+    inverters = {"sunspec", "sunspec_inverter", "huawei_sun2000", "sungrow_hybrid", "deye_hybrid"}
+    assert wanted | inverters <= set(MODELS)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +53,23 @@ def test_a_register_is_where_the_maker_put_it(
     assert register.number_type is number
     assert register.word_order is WordOrder(order)
     assert register.scale == scale
+
+
+def test_a_counter_whose_words_lie_apart_names_them() -> None:
+    [bought] = [
+        register
+        for register in MODELS["deye_hybrid"].registers
+        if register.measurement == "meter_active_energy_consumed"
+    ]
+    assert bought.word_addresses == [80, 78]
+    assert MODELS["huawei_sun2000"].limits["connect_delay_ms"] == 1000
+
+
+def test_a_limit_that_is_none_is_named(tmp_path: Path) -> None:
+    content = (DEVICES / "sdm120.toml").read_text(encoding="utf-8")
+    (tmp_path / "odd.toml").write_text(content + "[limits]\nspeed = 1\n", encoding="utf-8")
+    with pytest.raises(DeviceFileError, match="no limit speed"):
+        catalogued_models(tmp_path)
 
 
 def test_every_device_file_names_its_source() -> None:

@@ -27,8 +27,8 @@ from meterbook.registry.meters import add_meters
 from meterbook.rollups.sums import half_hours_in
 from meterbook.rollups.upkeep import broken_rollups, kept_sums, rebuild, settle_all
 from meterbook.storage.database import Database
+from meterbook.storage.metadata import metadata
 from meterbook.storage.rollup_tables import region_day_changes, region_days
-from meterbook.storage.tables import metadata
 
 NOW = 1_790_000_000
 CLOCK_CHANGES = [

@@ -15,7 +15,7 @@ from meterbook.web.wording import (
 
 
 def test_every_period_has_its_words() -> None:
-    assert tuple(PERIOD_WORDS) == PERIOD_NAMES
+    assert set(PERIOD_NAMES) < set(PERIOD_WORDS)
     assert set(BEFORE_WORDS) == {*PERIOD_NAMES, "range"}
     assert set(RESOLUTION_WORDS) == set(Resolution)
     assert set(QUALITY_WORDS) == set(readings.QUALITY_WORDS.values())

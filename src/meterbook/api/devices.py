@@ -50,6 +50,7 @@ class Claim(msgspec.Struct, frozen=True):
     measurement: MeasurementName | UnsetType = UNSET
     flow: Flow | UnsetType = UNSET
     resets_to_zero: bool | UnsetType = UNSET
+    rated_power_w: Annotated[int, msgspec.Meta(ge=1, le=10**12)] | UnsetType = UNSET
     length_s: Annotated[int, msgspec.Meta(ge=60, le=1800)] | UnsetType = UNSET
     meter_id: MeterId | UnsetType = UNSET
 
@@ -131,7 +132,7 @@ def claim_input(
             device_id=device_id,
             input_id=input_id,
             account_id=owner,
-            claim=InputClaim(**given(data)),
+            claim=msgspec.convert(given(data), InputClaim),
             default_zone=visit.book.default_zone,
             by=account.id,
             now=visit.now,

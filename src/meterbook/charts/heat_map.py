@@ -22,7 +22,7 @@ class HeatRow(msgspec.Struct, frozen=True):
     words: str
     tick: str
     """What stands beside it; empty: nothing."""
-    energy_kwh: list[float | None]
+    energy_wh: list[int | None]
     """One a column."""
     missing: list[int]
     """The columns that are missing."""
@@ -81,7 +81,7 @@ def heat_map(
 
 def _known(rows: Sequence[HeatRow]) -> Figure:
     return {
-        "z": [row.energy_kwh for row in rows],
+        "z": [[theme.kwh(amount) for amount in row.energy_wh] for row in rows],
         "zmin": 0,
         "colorscale": [[place, shade] for place, shade in zip(_STEPS, theme.HEAT, strict=True)],
         "hoverongaps": False,
@@ -92,8 +92,9 @@ def _known(rows: Sequence[HeatRow]) -> Figure:
             "outlinewidth": 0,
             "ticksuffix": " kWh",
             "showticksuffix": "last",
-            "nticks": 4,
-            "len": 0.5,
+            "nticks": 3,
+            "tickangle": 0,
+            "len": 0.6,
             "x": 0,
             "xanchor": "left",
             "y": -0.12,

@@ -3,9 +3,10 @@
 import multiprocessing
 import os
 import signal
+import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
@@ -15,15 +16,20 @@ from rich.table import Table
 from meterbook.cli.opened import opened_database, settings_with
 from meterbook.cli.serve import require_free_port, run_server
 from meterbook.domain.meter_ids import dashed
+from meterbook.intake.modbus.catalogue import catalogued_models
+from meterbook.intake.modbus.sunspec import sunspec_models
+from meterbook.registry.catalogue import load_catalogue
 from meterbook.settings import Settings
 from meterbook.simulate.demo_book import ACCOUNTS, demo_state, fill
 from meterbook.simulate.demo_homes import DEMO_REGIONS, HOUSEHOLD_METERS, METERS, ZONE
 from meterbook.simulate.demo_live import post_live
+from meterbook.simulate.demo_solar import DEVICES, register_solar_home, serve_solar_home
+from meterbook.simulate.modbus.crowd import Makes
 
 HOST = "127.0.0.1"  # the demo's passwords are known to everybody
 STOP_S_MAX = 5  # the simulator needs a fraction of it
 _SEES = {
-    "household": f"meters {' and '.join(dashed(number) for number in HOUSEHOLD_METERS)}",
+    "household": f"meters {' and '.join(map(dashed, HOUSEHOLD_METERS))}, the solar home",
     "operator": "every meter",
     "admin": "everything",
 }
@@ -46,7 +52,7 @@ _SEES = {
     help="How far a new demo goes back.",
 )
 def demo(port: int, data_dir: Path, days: int) -> None:
-    """Serve a demo: fifty meters in five regions that keep posting."""
+    """Serve a demo: fifty meters in five regions that keep posting, and a solar home."""
     require_free_port(HOST, port)
     settings_with()  # a wrong setting would end the workers one after the other: name it now
     now = int(time.time())
@@ -58,20 +64,27 @@ def demo(port: int, data_dir: Path, days: int) -> None:
         opened_database(settings) as database,
         console.status(f"filling up to {days} days of {METERS} meters"),
     ):
-        fill(database, data_dir=data_dir, days=days, now=now)
+        created_at = fill(database, data_dir=data_dir, days=days, now=now).created_at
+        ports = _free_ports(len(DEVICES))
+        with database.writing() as connection:
+            load_catalogue(connection, catalogued_models(), now=now)
+            register_solar_home(connection, account="household", ports=ports, now=now)
     # Threads of the libraries used so far do not survive a fork, and a child would wait for them.
     multiprocessing.set_start_method("spawn")
     url = f"http://{HOST}:{port}"
     _print_welcome(url, data_dir)
-    with _live_meters(url, since=now):
+    makes = Makes({model.name: model for model in catalogued_models()}, sunspec_models())
+    with (
+        _beside(post_live, url, now, os.getpid()),
+        _beside(serve_solar_home, makes, ports, created_at, os.getpid()),
+    ):
         run_server(settings, host=HOST, port=port, workers=1, role="all")
 
 
 @contextmanager
-def _live_meters(url: str, *, since: int) -> Iterator[None]:
-    simulator = multiprocessing.Process(
-        target=post_live, args=(url, since, os.getpid()), name="meters", daemon=True
-    )
+def _beside(work: Callable[..., None], *arguments: object) -> Iterator[None]:
+    """Have a process do the work meanwhile."""
+    simulator = multiprocessing.Process(target=work, args=arguments, daemon=True)
     # Ctrl-C reaches every process of a terminal; this one is ended below, without a word.
     interrupted = signal.signal(signal.SIGINT, signal.SIG_IGN)
     simulator.start()
@@ -82,6 +95,14 @@ def _live_meters(url: str, *, since: int) -> Iterator[None]:
         simulator.terminate()
         simulator.join(STOP_S_MAX)
         simulator.kill()
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind((HOST, 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def _print_welcome(url: str, data_dir: Path) -> None:

@@ -14,7 +14,7 @@ from granian.server import Server
 from meterbook.cli.opened import opened_database, settings_with
 from meterbook.domain.local_days import time_zone
 from meterbook.domain.networks import networks
-from meterbook.listening import mqtt_of
+from meterbook.intake.wire.mqtt_start import mqtt_plan
 from meterbook.logs import configure_logs
 from meterbook.registry.hosts import POLL_S_MAX, POLL_S_MIN
 from meterbook.registry.personal_data import personal_data
@@ -83,10 +83,10 @@ def require_right(settings: Settings) -> None:
     :raises ValueError: naming the setting that does not.
     """
     personal_data(data_dir=settings.data_dir, secret_key=settings.secret_key)
+    if settings.mqtt_url:
+        mqtt_plan(**settings.mqtt)
     if not POLL_S_MIN <= settings.poll_seconds <= POLL_S_MAX:
         raise SettingsError(f"poll_seconds must be {POLL_S_MIN} to {POLL_S_MAX}")
-    if settings.mqtt_url:
-        mqtt_of(settings)
     for name, check in (
         ("timezone", time_zone),
         ("trusted_networks", networks),

@@ -66,10 +66,11 @@ def simulate_modbus(
 ) -> None:
     """Virtual meters and inverters at slave address 1, in a home with a sun."""
     home: VirtualHome = SunnyHome(seed, latitude, longitude, peak_w)
-    clock = wall_clock_ms
+    clock, began_at_ms = wall_clock_ms, None
     if profile is not None:
         lines = profile_of(profile)
-        home, clock = ReplayedHome(lines), fast_clock(speed, began_at_ms=lines[0][0])
+        home, began_at_ms = ReplayedHome(lines), lines[0][0]
+        clock = fast_clock(speed, began_at_ms=began_at_ms)
     makes = Makes({made.name: made for made in catalogued_models()}, sunspec_models())
     trouble = faults_of(faults)
     allow_many_open_files()
@@ -85,6 +86,7 @@ def simulate_modbus(
             faults=trouble,
             home=None if hosts > 1 and profile is None else home,
             clock=clock,
+            began_at_ms=began_at_ms,
             rtu=rtu,
         )
         ports = f"port {port}" if hosts == 1 else f"ports {port} to {port + hosts - 1}"

@@ -11,7 +11,6 @@ Readings are a function of the samples alone: made again, from more samples or t
 the same readings, so that nothing is ever counted twice.
 """
 
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from fractions import Fraction
@@ -19,12 +18,10 @@ from itertools import groupby
 
 import msgspec
 
-from meterbook.domain.intervals import interval_energy_wh
 from meterbook.domain.readings import HALF_HOUR_S, Counting, Quality
 
 MOMENTARY_S = 300
 MILLIONTHS = 1_000_000
-AMOUNT_WH_MAX = 2**53
 
 Sample = tuple[int, int]
 """When, UTC epoch milliseconds, and the amount in millionths of the input's own unit."""
@@ -58,6 +55,8 @@ class InputMapping(msgspec.Struct, frozen=True):
     """Wh, or the channel's unit, in one unit of the input."""
     resets_to_zero: bool = False
     """Whether the counter begins at zero again, as those that forget at power-down do."""
+    rated_power_w: int | None = None
+    """The most a counter's energy can rise in an hour, Wh; None: what is usual."""
     length_s: int = HALF_HOUR_S
     """How long each interval of an interval input is; it ends at the sample's stamp."""
 
@@ -97,17 +96,14 @@ def readings_of(
     """
     Return the readings that the samples make, rising; of intervals that have ended.
 
-    :param samples: stamps strictly rising; for a counter from the last one before the first
-        interval wanted.
+    Counters have a module of their own, `input_counters`.
+
+    :param samples: stamps strictly rising.
     :param grid_offset_s: where the half-hours of the channel lie on the UTC grid.
     """
-    match mapping.mapping:
-        case Mapping.MOMENTARY:
-            return list(_means(samples, mapping, now))
-        case Mapping.COUNTER:
-            return list(_advances(samples, mapping, grid_offset_s))
-        case Mapping.INTERVAL:
-            return list(_sums(samples, mapping, grid_offset_s))
+    if mapping.mapping is Mapping.MOMENTARY:
+        return list(_means(samples, mapping, now))
+    return list(_sums(samples, mapping, grid_offset_s))
 
 
 def _means(samples: Sequence[Sample], mapping: InputMapping, now: int) -> Iterator[Made]:
@@ -138,47 +134,3 @@ def _sums(samples: Sequence[Sample], mapping: InputMapping, grid_offset_s: int) 
         if len(by_part) == parts:
             total = sum(by_part.values()) * mapping.factor
             yield starts_at, round(total / MILLIONTHS), Quality.RAW
-
-
-def _advances(
-    samples: Sequence[Sample], mapping: InputMapping, grid_offset_s: int
-) -> Iterator[Made]:
-    for run in _runs(samples, mapping):
-        first, last = run[0][0], run[-1][0]
-        begin = first + (grid_offset_s * 1000 - first) % (HALF_HOUR_S * 1000)
-        marks = range(begin, last + 1, HALF_HOUR_S * 1000)
-        instants = [instant for instant, _ in run]
-        for starts_at_ms, energy_wh in zip(
-            marks, interval_energy_wh(run, marks=marks), strict=False
-        ):
-            if energy_wh is not None and energy_wh <= AMOUNT_WH_MAX:
-                yield starts_at_ms // 1000, energy_wh, _quality(instants, starts_at_ms)
-
-
-def _runs(samples: Sequence[Sample], mapping: InputMapping) -> Iterator[list[Sample]]:
-    """Yield stretches over which the counter, now in Wh, only rises."""
-    run: list[Sample] = []
-    carried = 0
-    for instant, amount in samples:
-        counter_wh = round(amount * mapping.factor / MILLIONTHS)
-        if run and counter_wh + carried < run[-1][1]:
-            if mapping.resets_to_zero:
-                carried = run[-1][1]
-            else:
-                # Rollover, exchange or fault: what it advanced meanwhile nobody knows.
-                yield run
-                run = []
-        run.append((instant, counter_wh + carried))
-    if run:
-        yield run
-
-
-def _quality(instants: Sequence[int], starts_at_ms: int) -> Quality:
-    """Say whether a counter was read within each neighbour interval of the half-hour's ends."""
-    for mark in (starts_at_ms, starts_at_ms + HALF_HOUR_S * 1000):
-        right = bisect_right(instants, mark)
-        if right < len(instants) and instants[right - 1] != mark:
-            gap_ms = instants[right] - instants[right - 1]
-            if gap_ms > HALF_HOUR_S * 1000:
-                return Quality.ESTIMATED_INTERPOLATED
-    return Quality.DERIVED

@@ -8,7 +8,7 @@ from meterbook.domain.readings import Flow
 from meterbook.inputs.owned_devices import Device
 from meterbook.registry.meter_points import claim_meter, meter_point
 from meterbook.registry.refusals import WrongFieldError
-from meterbook.storage.input_tables import device_inputs, devices
+from meterbook.storage.device_tables import device_inputs, devices
 from meterbook.storage.tables import (
     channels,
     installations,

@@ -27,7 +27,7 @@ from meterbook.inputs.owned_devices import Device, DeviceInput, device_seen
 from meterbook.registry import audit
 from meterbook.registry.meters import ACTIVE_ENERGY
 from meterbook.registry.refusals import InUseError, NotThereError, WrongFieldError
-from meterbook.storage.input_tables import device_inputs, input_samples
+from meterbook.storage.device_tables import device_inputs, input_samples
 
 _MULTIPLES = {"k": Fraction(1000), "M": Fraction(1_000_000)}
 LENGTHS_S = (60, 300, 600, 900, 1800)
@@ -45,6 +45,7 @@ class InputClaim(msgspec.Struct, frozen=True):
     """Default: active_energy; of momentary inputs the input's name."""
     flow: Flow = Flow.IMPORT
     resets_to_zero: bool = False
+    rated_power_w: int | None = None
     length_s: int | None = None
     meter_id: int | None = None
     """The meter whose readings these are; null: the device's own meter point, without a number."""
@@ -80,6 +81,7 @@ def claim_input(
         "mapping": mapping,
         "factor": str(factor),
         "resets_to_zero": claim.resets_to_zero,
+        "rated_power_w": claim.rated_power_w,
         "length_s": (claim.length_s or HALF_HOUR_S) if mapping is Mapping.INTERVAL else None,
         "channel_id": channel_for(
             connection,
@@ -119,7 +121,7 @@ def _write_claim(
     connection.execute(
         sa.update(device_inputs)
         .where(device_inputs.c.id == input_id)
-        .values(**columns, claimed_at=now, record_from_ms=first.scalar_subquery())
+        .values(**columns, claimed_at=now, record_from_ms=first.scalar_subquery(), progress=None)
     )
 
 

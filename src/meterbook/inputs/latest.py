@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 from meterbook.domain.input_mappings import MILLIONTHS
-from meterbook.storage.input_tables import device_inputs, devices
+from meterbook.storage.device_tables import device_inputs, devices
 
 
 def latest_by_device(

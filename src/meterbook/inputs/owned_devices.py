@@ -11,7 +11,7 @@ from meterbook.domain.local_days import UnknownZoneError, time_zone, utc_text
 from meterbook.registry import audit
 from meterbook.registry.locations import require_account
 from meterbook.registry.refusals import InUseError, NotThereError, WrongFieldError
-from meterbook.storage.input_tables import device_inputs, devices
+from meterbook.storage.device_tables import device_inputs, devices
 
 
 class DeviceInput(msgspec.Struct, frozen=True):

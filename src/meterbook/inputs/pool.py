@@ -22,12 +22,12 @@ from meterbook.inputs.deliveries import (
     Taken,
 )
 from meterbook.registry.device_keys import labels_of_keys
-from meterbook.storage.dialects import batch, insert_rows, new_ids
-from meterbook.storage.input_tables import (
+from meterbook.storage.device_tables import (
     device_inputs,
     devices,
     input_samples,
 )
+from meterbook.storage.dialects import batch, insert_rows, new_ids
 
 INPUTS_OF_DEVICE_MAX = 1_000
 _Series = tuple[str, int, str, str]
@@ -253,14 +253,22 @@ def _store_samples(
         SELECT input_id, at_ms, amount FROM {source} WHERE true
         ON CONFLICT (input_id, at_ms) DO UPDATE SET amount = excluded.amount
         WHERE input_samples.amount <> excluded.amount
+        RETURNING input_id, at_ms
     """  # noqa: S608 built from our own names only
-    connection.execute(sa.text(statement), parameters)
-    _note_seen(connection, by_input, now)
+    new_from: dict[int, int] = {}
+    for input_id, at_ms in connection.execute(sa.text(statement), parameters):
+        new_from[input_id] = min(at_ms, new_from.get(input_id, at_ms))
+    _note_seen(connection, by_input, new_from, now)
 
 
-def _note_seen(connection: sa.Connection, by_input: dict[int, dict[int, int]], now: int) -> None:
+def _note_seen(
+    connection: sa.Connection,
+    by_input: dict[int, dict[int, int]],
+    new_from: dict[int, int],
+    now: int,
+) -> None:
     rows = [
-        (input_id, min(samples), max(samples), samples[max(samples)])
+        (input_id, new_from.get(input_id), max(samples), samples[max(samples)])
         for input_id, samples in sorted(by_input.items())
     ]
     source, parameters = batch(connection, columns=_SEEN_COLUMNS, rows=rows)
@@ -274,6 +282,7 @@ def _note_seen(connection: sa.Connection, by_input: dict[int, dict[int, int]], n
                          ELSE device_inputs.last_at_ms END,
             record_from_ms = CASE
                 WHEN device_inputs.channel_id IS NULL THEN NULL
+                WHEN batch.from_ms IS NULL THEN device_inputs.record_from_ms
                 WHEN coalesce(device_inputs.record_from_ms, batch.from_ms) < batch.from_ms
                     THEN device_inputs.record_from_ms
                 ELSE batch.from_ms END

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 
 from meterbook.registry.attempts import forget_old_attempts
 from meterbook.storage.database import Database
-from meterbook.storage.input_tables import device_inputs, input_samples
+from meterbook.storage.device_tables import device_inputs, input_samples
 from meterbook.storage.tables import tokens
 
 

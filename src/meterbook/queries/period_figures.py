@@ -79,6 +79,8 @@ class Counted(msgspec.Struct, frozen=True, gc=False):
     """Index of the first interval that counts."""
     amounts: list[int | None]
     """Of the intervals that count."""
+    known: list[int]
+    """Those of them that are known."""
     is_whole: bool
     """Whether the day is over and hardly anything of it is missing."""
 
@@ -89,10 +91,12 @@ def counted_days(days: Iterable[DayReadings], *, period: Period, now: int) -> li
     for day in days:
         indices = ended_intervals(day, period=period, now=now)
         if indices:
-            amounts = [day.amounts[i] for i in indices]
-            known = len(amounts) - amounts.count(None)
-            whole = len(amounts) == len(day.amounts) and known >= len(amounts) * _WHOLE_SHARE_MIN
-            counted.append(Counted(day.starts_at, day.interval_s, indices[0], amounts, whole))
+            is_over = len(indices) == len(day.amounts)
+            amounts = day.amounts if is_over else [day.amounts[i] for i in indices]
+            known = [amount for amount in amounts if amount is not None]
+            whole = is_over and len(known) >= len(amounts) * _WHOLE_SHARE_MIN
+            first = indices[0]
+            counted.append(Counted(day.starts_at, day.interval_s, first, amounts, known, whole))
     return counted
 
 
@@ -112,7 +116,7 @@ def period_figures(
     :param earlier_days: the days of the period before.
     :param earlier: the period before; None: there is none.
     """
-    whole = [_energy(day) for day in counted if day.is_whole]
+    whole = [sum(day.known) for day in counted if day.is_whole]
     missing = _missing(counted)
     before = None
     if earlier is not None:
@@ -142,25 +146,23 @@ def last_known_end(counted: Sequence[Counted]) -> int | None:
 
 
 def _missing(counted: Sequence[Counted]) -> int:
-    return sum(day.amounts.count(None) for day in counted)
+    return sum(len(day.amounts) - len(day.known) for day in counted)
 
 
-def _is_comparable(counted: Sequence[Counted]) -> bool:
-    ended = sum(len(day.amounts) for day in counted)
-    return _missing(counted) <= ended * (1 - _COMPARABLE_SHARE_MIN)
-
-
-def _energy(day: Counted) -> int:
-    return sum(amount for amount in day.amounts if amount is not None)
+def _is_comparable(counted: Sequence[Counted], *, until: int) -> bool:
+    ended = sum(
+        min(len(day.amounts), max((until - day.starts_at) // day.interval_s - day.first, 0))
+        for day in counted
+    )
+    return sum(len(day.known) for day in counted) >= ended * _COMPARABLE_SHARE_MIN
 
 
 def _base_load_w(counted: Sequence[Counted]) -> int | None:
     lowest = []
     for day in counted:
-        known = [amount for amount in day.amounts if amount is not None]
         slots = _DAY_S // day.interval_s
-        if day.interval_s < _DAY_S and len(known) >= slots * _KNOWN_SHARE_MIN:
-            lowest.append(min(known) * 3600 / day.interval_s)
+        if day.interval_s < _DAY_S and len(day.known) >= slots * _KNOWN_SHARE_MIN:
+            lowest.append(min(day.known) * 3600 / day.interval_s)
     return round(median(lowest)) if lowest else None
 
 
@@ -169,7 +171,7 @@ def _peak(counted: Sequence[Counted], *, zone: ZoneInfo) -> Peak | None:
     for day in counted:
         if day.interval_s >= _DAY_S:
             continue
-        most = max((amount for amount in day.amounts if amount is not None), default=-1)
+        most = max(day.known, default=-1)
         if most > highest[0]:
             starts_at = day.starts_at + (day.first + day.amounts.index(most)) * day.interval_s
             highest = (most, starts_at, day.interval_s)
@@ -198,10 +200,12 @@ def _before(
     cut = same_time_in(earlier, of=period, instant=until, zone=zone)
     part = msgspec.structs.replace(earlier, ends_at=cut)
     compared = counted_days(earlier_days, period=part, now=cut)
-    energy_wh = sum(_energy(day) for day in compared)
+    energy_wh = sum(sum(day.known) for day in compared)
     missing = _missing(compared)
-    total_wh = sum(_energy(day) for day in counted)
-    comparable = energy_wh and _is_comparable(compared) and _is_comparable(counted)
+    total_wh = sum(sum(day.known) for day in counted)
+    comparable = (
+        energy_wh and _is_comparable(compared, until=cut) and _is_comparable(counted, until=until)
+    )
     return Before(
         starts_at=_text(earlier.starts_at, zone),
         ends_at=_text(cut, zone),

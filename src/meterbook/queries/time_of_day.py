@@ -9,7 +9,6 @@ total.
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -17,8 +16,6 @@ import msgspec
 from meterbook.domain.local_days import local_day, local_time
 from meterbook.queries.period_figures import Counted
 
-Cell = int | Literal["missing"] | None
-"""Wh; missing; None: there is no such time on that day, or it is still to come."""
 _DAY_S = 86_400
 
 
@@ -36,8 +33,10 @@ class DaysByTime(msgspec.Struct, frozen=True):
 
     columns: list[TimeOfDay]
     days: list[date]
-    cells: list[list[Cell]]
-    """Shape (days, columns)."""
+    energy_wh: list[list[int | None]]
+    """Shape (days, columns); None also where that day has no such time, or it is still to come."""
+    missing: list[list[int]]
+    """For each day the columns whose reading is missing."""
 
 
 def days_by_time(counted: Sequence[Counted], *, zone: ZoneInfo) -> DaysByTime | None:
@@ -53,15 +52,19 @@ def days_by_time(counted: Sequence[Counted], *, zone: ZoneInfo) -> DaysByTime | 
     columns = sorted({*plain, *(time for times in of_odd.values() for time in times)}, key=_order)
     place = {time: column for column, time in enumerate(columns)}
     plain_places = [place[time] for time in plain]
-    rows = []
+    rows: list[list[int | None]] = []
+    missing: list[list[int]] = []
     for index, day in enumerate(counted):
-        row: list[Cell] = [None] * len(columns)
         times = of_odd.get(index)
         places = plain_places[day.first :] if times is None else [place[time] for time in times]
+        row: list[int | None] = [None] * len(columns)
         for column, amount in zip(places, day.amounts, strict=False):
-            row[column] = "missing" if amount is None else amount
+            row[column] = amount
         rows.append(row)
-    return DaysByTime(columns, [local_day(day.starts_at, zone) for day in counted], rows)
+        missing.append(
+            [column for column, amount in zip(places, day.amounts, strict=False) if amount is None]
+        )
+    return DaysByTime(columns, [local_day(day.starts_at, zone) for day in counted], rows, missing)
 
 
 def _order(time: TimeOfDay) -> tuple[bool, int]:

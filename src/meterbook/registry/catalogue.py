@@ -45,6 +45,11 @@ class CatalogueRegister(msgspec.Struct, frozen=True, kw_only=True):
     word_addresses: list[int] = []
 
     @property
+    def order_of_words(self) -> WordOrder:
+        """How its words follow one another: words that lie apart are named from the highest."""
+        return WordOrder.HIGH_FIRST if self.word_addresses else self.word_order
+
+    @property
     def kind(self) -> MeasurementKind:
         """Units of energy end in h (Wh, varh) and are a counter's."""
         counts = self.unit.endswith("h")

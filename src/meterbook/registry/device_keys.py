@@ -19,7 +19,7 @@ from meterbook.registry import audit
 from meterbook.registry.personal_data import PersonalData
 from meterbook.registry.refusals import InUseError, NotThereError
 from meterbook.registry.tokens import secret_hash
-from meterbook.storage.input_tables import device_keys
+from meterbook.storage.device_tables import device_keys
 from meterbook.storage.tables import accounts
 
 KEYS_OF_ACCOUNT_MAX = 200  # each may be tried on an encrypted request

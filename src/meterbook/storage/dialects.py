@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from meterbook.storage.tables import metadata
+from meterbook.storage.metadata import metadata
 
 _WITH_COLUMNS = (sa.UniqueConstraint, sa.PrimaryKeyConstraint, sa.Index)
 _UNIQUE_VIOLATION = "23505"  # SQLSTATE

@@ -6,10 +6,7 @@ Part of the schema of `storage/tables.py`, on a page of its own.
 
 import sqlalchemy as sa
 
-from meterbook.storage.tables import metadata
-
-# SQLite numbers rows by itself only for a column declared INTEGER.
-_Id = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+from meterbook.storage.metadata import Id, metadata
 
 # What others call a meter: an NMI, an MPRN, an equipment number. Files find their meter here.
 foreign_ids = sa.Table(
@@ -26,7 +23,7 @@ foreign_ids = sa.Table(
 imports = sa.Table(
     "imports",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", Id, primary_key=True),
     sa.Column("account_id", sa.ForeignKey("accounts.id"), index=True),  # null: the command line
     sa.Column("imported_at", sa.BigInteger, nullable=False, index=True),
     sa.Column("file_name", sa.Text, nullable=False),

@@ -7,10 +7,7 @@ Each can be computed again from the books (`meterbook rollups rebuild`). They st
 
 import sqlalchemy as sa
 
-from meterbook.storage.tables import metadata
-
-# SQLite numbers rows by itself only for a column declared INTEGER.
-_Id = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+from meterbook.storage.metadata import Id, metadata
 
 
 def _key() -> tuple[sa.Column[int], sa.Column[str], sa.Column[str]]:
@@ -48,7 +45,7 @@ region_days = sa.Table(
 region_day_changes = sa.Table(
     "region_day_changes",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", Id, primary_key=True),
     *_key(),
     *_sums(),
     sa.Index("ix_region_day_changes_day", "day"),

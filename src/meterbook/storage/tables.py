@@ -1,5 +1,8 @@
 """
-The whole schema on one page.
+The schema on one page: who, what is metered, what is polled, the two books.
+
+Beside it: `device_tables`, what devices send of themselves; `file_tables`, files that came in;
+`rollup_tables`, sums over the books.
 
 Instants are UTC epoch seconds, days are days since 1970-01-01, energy is whole Wh, so that both
 engines store the same small integers. A test compares this page with what the migrations build.
@@ -7,25 +10,14 @@ engines store the same small integers. A test compares this page with what the m
 
 import sqlalchemy as sa
 
-metadata = sa.MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-# SQLite numbers rows by itself only for a column declared INTEGER.
-_Id = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+from meterbook.storage.metadata import Id, metadata
 
 # --- who -------------------------------------------------------------------------------------
 
 accounts = sa.Table(
     "accounts",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", Id, primary_key=True),
     sa.Column("username", sa.Text, nullable=False, unique=True),
     sa.Column("email", sa.Text, nullable=False, unique=True),  # lower case
     sa.Column("role", sa.Text, nullable=False),  # household, operator, admin
@@ -52,7 +44,7 @@ tokens = sa.Table(
 customers = sa.Table(
     "customers",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", Id, primary_key=True),
     sa.Column("account_id", sa.ForeignKey("accounts.id"), index=True),
     sa.Column("name_encrypted", sa.LargeBinary),
     sa.Column("fin_encrypted", sa.LargeBinary),
@@ -64,7 +56,7 @@ customers = sa.Table(
 meter_points = sa.Table(
     "meter_points",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", Id, primary_key=True),
     sa.Column("account_id", sa.ForeignKey("accounts.id"), index=True),  # null: unclaimed
     sa.Column("customer_id", sa.ForeignKey("customers.id"), index=True),
     sa.Column("name", sa.Text),
@@ -78,7 +70,7 @@ meter_points = sa.Table(
 channels = sa.Table(
     "channels",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", Id, primary_key=True),
     sa.Column("meter_point_id", sa.ForeignKey("meter_points.id"), nullable=False),
     sa.Column("measurement", sa.Text, nullable=False),  # active_energy, voltage_ac, ...
     sa.Column("flow", sa.SmallInteger, nullable=False),  # domain.readings.Flow
@@ -119,7 +111,7 @@ ALWAYS_AFTER = 253_402_300_800  # the year 10000
 locations = sa.Table(
     "locations",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", Id, primary_key=True),
     sa.Column("account_id", sa.ForeignKey("accounts.id"), nullable=False),
     sa.Column("street", sa.Text, nullable=False),
     sa.Column("number", sa.Text, nullable=False),
@@ -134,7 +126,7 @@ locations = sa.Table(
 meter_models = sa.Table(
     "meter_models",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", Id, primary_key=True),
     sa.Column("name", sa.Text, nullable=False, unique=True),
     sa.Column("direction", sa.SmallInteger, nullable=False),  # domain.modbus_numbers.Direction
     # What it bears, domain.modbus_numbers.BusLimits; null: the default.
@@ -156,7 +148,7 @@ measurements = sa.Table(
 modbus_registers = sa.Table(
     "modbus_registers",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", Id, primary_key=True),
     sa.Column("meter_model_id", sa.ForeignKey("meter_models.id"), nullable=False),
     sa.Column("measurement", sa.ForeignKey("measurements.name"), nullable=False, index=True),
     sa.Column("address", sa.Integer, nullable=False),
@@ -184,7 +176,7 @@ catalogue_loads = sa.Table(
 hosts = sa.Table(
     "hosts",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", Id, primary_key=True),
     sa.Column("ip", sa.Text, nullable=False),  # IPv4, IPv6 or host name
     sa.Column("port", sa.Integer, nullable=False),
     sa.Column("slave_address", sa.SmallInteger, nullable=False),
@@ -214,7 +206,7 @@ hosts = sa.Table(
 host_measurements = sa.Table(
     "host_measurements",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", Id, primary_key=True),
     sa.Column("host_id", sa.ForeignKey("hosts.id"), nullable=False),
     sa.Column("measurement", sa.ForeignKey("measurements.name"), nullable=False, index=True),
     sa.Column("channel_id", sa.ForeignKey("channels.id"), nullable=False),
@@ -262,7 +254,7 @@ host_failures = sa.Table(
 solar_arrays = sa.Table(
     "solar_arrays",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", Id, primary_key=True),
     sa.Column("location_id", sa.ForeignKey("locations.id"), nullable=False, index=True),
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("peak_w", sa.Integer, nullable=False),  # at standard test conditions
@@ -291,7 +283,7 @@ daybook = sa.Table(
 superseded_readings = sa.Table(
     "superseded_readings",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", Id, primary_key=True),
     sa.Column("channel_id", sa.BigInteger, nullable=False),
     sa.Column("starts_at", sa.BigInteger, nullable=False),
     sa.Column("amount", sa.BigInteger, nullable=False),

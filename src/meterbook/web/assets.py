@@ -26,8 +26,8 @@ _PLOTLY_FILE = (
     Path(str(find_spec("plotly").origin)).parent / "package_data" / PLOTLY  # type: ignore[union-attr]
 )
 _KINDS = {
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css",
+    ".js": "text/javascript",
     ".svg": "image/svg+xml",
 }
 _FOR_GOOD = "public, max-age=31536000, immutable"

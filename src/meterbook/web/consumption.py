@@ -166,6 +166,6 @@ def _csv(answer: Consumption, flow: Flow) -> Response[Any]:
     )
     return Response(
         consumption_csv(answer),
-        media_type="text/csv; charset=utf-8",
+        media_type="text/csv",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )

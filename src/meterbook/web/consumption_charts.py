@@ -7,8 +7,7 @@ import msgspec
 
 from meterbook.charts.bars import Bar
 from meterbook.charts.heat_map import HeatRow
-from meterbook.charts.theme import kwh as charted_kwh
-from meterbook.domain.periods import Resolution
+from meterbook.domain.periods import FINE_S, Resolution
 from meterbook.queries.consumption import Consumption, ConsumptionPoint
 from meterbook.queries.time_of_day import DaysByTime, TimeOfDay
 from meterbook.web.formats import clock, day, kwh
@@ -18,7 +17,12 @@ from meterbook.web.wording import missing_words, point_words, quality_words
 
 ROWS_MAX = 1_500
 """Points a page draws and lists; the files have them all."""
-_FINE = (Resolution.HALF_HOUR, Resolution.HOUR)
+_COARSE_S = {
+    Resolution.DAY: 86_400,
+    Resolution.WEEK: 7 * 86_400,
+    Resolution.MONTH: 30 * 86_400,
+    Resolution.YEAR: 365 * 86_400,
+}
 _HEAT_LABELS = 8
 _MONTH_LABELS_MIN = 70  # more days than that, and months are named instead
 
@@ -47,7 +51,7 @@ def table_rows(answer: Consumption, before: Consumption | None) -> list[Row]:
             point.estimated_kwh,
             point.missing_intervals,
             quality_words(point.quality),
-            of_before.get(place, (None, ""))[0],
+            of_before.get(place),
         )
         for said, (place, point) in zip(words, _placed(points, answer), strict=True)
     ]
@@ -58,25 +62,27 @@ def bars(answer: Consumption, before: Consumption | None, *, interval_s: int) ->
     points = answer.points[:ROWS_MAX]
     of_before = _by_place(before)
     placed = dict(_placed(points, answer))
-    ahead = [
-        place for place in of_before if place not in placed and place > max(placed, default=())
-    ]
-    words = point_words([point.starts_at for point in points], resolution=answer.resolution)
-    ticks = tick_words([point.starts_at for point in points], resolution=answer.resolution)
+    last = max(placed, default=())
+    ahead = [place for place in of_before if place > last][: ROWS_MAX - len(placed)]
+    starts = [point.starts_at for point in points]
+    words = point_words(starts, resolution=answer.resolution)
+    begins = [_begin_of(place, answer) for place in ahead]
+    ticks = tick_words(starts + begins, resolution=answer.resolution)
     drawn = [
         Bar(
-            _hover(said, point, of_before.get(place, (None, ""))[0]),
+            _hover(said, point, of_before.get(place)),
             tick,
             point.energy_kwh,
             point.estimated_kwh,
             _missing_share(point, answer.resolution, interval_s=interval_s),
-            of_before.get(place, (None, ""))[0],
+            of_before.get(place),
         )
-        for (place, point), said, tick in zip(placed.items(), words, ticks, strict=True)
+        for (place, point), said, tick in zip(placed.items(), words, ticks, strict=False)
     ]
-    for place in ahead[: max(ROWS_MAX - len(drawn), 0)]:
-        energy_kwh, starts_at = of_before[place]
-        drawn.append(_ahead(energy_kwh, starts_at, answer.resolution))
+    drawn += [
+        Bar(_ahead_words(of_before[place]), tick, None, before_kwh=of_before[place])
+        for place, tick in zip(ahead, ticks[len(placed) :], strict=True)
+    ]
     return drawn
 
 
@@ -86,14 +92,14 @@ def heat_rows(found: DaysByTime) -> list[HeatRow]:
     apart = -(-len(found.days) // _HEAT_LABELS)
     by_month = len(found.days) > _MONTH_LABELS_MIN
     rows = []
-    for place, (one, cells) in enumerate(zip(found.days, found.cells, strict=True)):
+    for place, (one, cells) in enumerate(zip(found.days, found.energy_wh, strict=True)):
         named = one.day == 1 if by_month else place % apart == 0
         rows.append(
             HeatRow(
                 day(one, "yMMMEd" if years else "MMMEd"),
                 day(one, "MMM" if by_month else "MMMd") if named else "",
-                [charted_kwh(cell) if isinstance(cell, int) else None for cell in cells],
-                [column for column, cell in enumerate(cells) if cell == "missing"],
+                cells,
+                found.missing[place],
             )
         )
     return rows
@@ -134,13 +140,25 @@ def _hover(words: str, point: ConsumptionPoint, before_kwh: float | None) -> str
     return "<br>".join(lines)
 
 
-def _ahead(energy_kwh: float | None, starts_at: str, resolution: Resolution) -> Bar:
+def _ahead_words(before_kwh: float | None) -> str:
     said = gettext("still to come")
-    if energy_kwh is not None:
-        said += "<br>" + gettext("before: {energy} kWh").format(energy=kwh(energy_kwh))
-    time = datetime.fromisoformat(starts_at)
-    named = resolution in _FINE and time.minute == 0 and time.hour % 6 == 0
-    return Bar(said, clock(time) if named else "", None, before_kwh=energy_kwh)
+    if before_kwh is None:
+        return said
+    return f"{said}<br>{gettext('before: {energy} kWh').format(energy=kwh(before_kwh))}"
+
+
+def _begin_of(place: tuple[int, ...], answer: Consumption) -> str:
+    """Return when the point at a place begins that is still to come, on the clock of the period."""
+    first = datetime.fromisoformat(answer.starts_at).replace(tzinfo=None)
+    if answer.resolution in FINE_S:
+        days, hour, _, minute = place
+        return (first + timedelta(days=days, hours=hour, minutes=minute % 60)).isoformat()
+    [number] = place
+    if answer.resolution is Resolution.MONTH:
+        month = first.month - 1 + number
+        return first.replace(year=first.year + month // 12, month=month % 12 + 1).isoformat()
+    steps = {Resolution.DAY: 1, Resolution.WEEK: 7}.get(answer.resolution, 366)
+    return (first + timedelta(days=number * steps)).isoformat()
 
 
 def _missing_share(point: ConsumptionPoint, resolution: Resolution, *, interval_s: int) -> float:
@@ -148,31 +166,22 @@ def _missing_share(point: ConsumptionPoint, resolution: Resolution, *, interval_
         return 1.0
     if not point.missing_intervals:
         return 0.0
-    seconds = {
-        Resolution.HALF_HOUR: 1800,
-        Resolution.HOUR: 3600,
-        Resolution.DAY: 86_400,
-        Resolution.WEEK: 7 * 86_400,
-        Resolution.MONTH: 30 * 86_400,
-        Resolution.YEAR: 365 * 86_400,
-    }[resolution]
+    seconds = (FINE_S | _COARSE_S)[resolution]
     return min(point.missing_intervals * interval_s / seconds, 1.0)
 
 
-def _by_place(answer: Consumption | None) -> dict[tuple[int, ...], tuple[float | None, str]]:
+def _by_place(answer: Consumption | None) -> dict[tuple[int, ...], float | None]:
     if answer is None:
         return {}
-    return {
-        place: (point.energy_kwh, point.starts_at)
-        for place, point in _placed(answer.points[:ROWS_MAX], answer)
-    }
+    placed = _placed(answer.points[:ROWS_MAX], answer)
+    return {place: point.energy_kwh for place, point in placed}
 
 
 def _placed(
     points: Sequence[ConsumptionPoint], answer: Consumption
 ) -> list[tuple[tuple[int, ...], ConsumptionPoint]]:
     """Return each point with its place in the period, beside which another period's is put."""
-    if answer.resolution not in _FINE:
+    if answer.resolution not in FINE_S:
         return [((number,), point) for number, point in enumerate(points)]
     first = datetime.fromisoformat(answer.starts_at)
     hour_only = datetime.fromisoformat(answer.ends_at) - first <= timedelta(hours=1)

@@ -8,12 +8,15 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from meterbook.domain.period_steps import days_of, stepped
-from meterbook.domain.periods import PERIOD_NAMES, Period, Resolution
+from meterbook.domain.periods import FINE_S, PERIOD_NAMES, Period, Resolution
 from meterbook.web.languages import gettext
 from meterbook.web.wording import RESOLUTION_WORDS, period_words
 
 # Resolutions a page offers: from so many days, up to so many.
 _OFFERED = {
+    Resolution.MINUTE: (0, 1),
+    Resolution.FIVE_MINUTES: (0, 3),
+    Resolution.QUARTER_HOUR: (0, 8),
     Resolution.HALF_HOUR: (0, 8),
     Resolution.HOUR: (0, 32),
     Resolution.DAY: (2, 800),
@@ -56,6 +59,7 @@ def consumption_links(
     resolution: Resolution,
     flow: str,
     has_export: bool,
+    interval_s: int,
     zone: ZoneInfo,
     today: date,
 ) -> ConsumptionLinks:
@@ -79,7 +83,11 @@ def consumption_links(
                 one is resolution,
             )
             for one, words in RESOLUTION_WORDS.items()
-            if one is resolution or _OFFERED[one][0] <= length <= _OFFERED[one][1]
+            if one is resolution
+            or (
+                _OFFERED[one][0] <= length <= _OFFERED[one][1]
+                and FINE_S.get(one, interval_s) >= interval_s
+            )
         ],
         flows=_flows(here | of_resolution, flow) if has_export else [],
         earlier=_step(days, -1, of_flow, today),

@@ -1,5 +1,6 @@
 """What the consumption page shows: the answer, its figures, its charts and the ways on."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
@@ -13,6 +14,7 @@ from meterbook.domain.local_days import local_day, time_zone
 from meterbook.domain.meter_ids import dashed
 from meterbook.domain.period_steps import days_of, period_before
 from meterbook.domain.periods import Period, Resolution
+from meterbook.domain.units import wh_to_kwh
 from meterbook.queries.channel_days import DayReadings
 from meterbook.queries.consumption import Consumption, consumption_of, days_of_period
 from meterbook.queries.meter_places import MeterPlace
@@ -119,6 +121,7 @@ def consumption_page_of(connection: sa.Connection, asked: Asked) -> ConsumptionP
             resolution=asked.resolution,
             flow="export" if asked.is_export else "import",
             has_export=asked.has_export,
+            interval_s=place.interval_s,
             zone=zone,
             today=local_day(asked.now, zone),
         ),
@@ -197,15 +200,18 @@ def _heat(asked: Asked, counted: Sequence[Counted]) -> tuple[Figure | None, list
         missing_words=gettext("missing"),
         separators=separators(),
     )
+    missing = Counter(column for columns in found.missing for column in columns)
     typical = []
-    for said, cells in zip(words, zip(*found.cells, strict=True), strict=True):
-        known = [cell for cell in cells if isinstance(cell, int)]
+    for column, (said, amounts) in enumerate(
+        zip(words, zip(*found.energy_wh, strict=True), strict=True)
+    ):
+        known = [amount for amount in amounts if amount is not None]
         typical.append(
             TypicalTime(
                 said,
-                sum(known) / len(known) / 1000 if known else None,
-                max(known) / 1000 if known else None,
-                cells.count("missing"),
+                wh_to_kwh(round(sum(known) / len(known))) if known else None,
+                wh_to_kwh(max(known)) if known else None,
+                missing[column],
             )
         )
     return figure, typical

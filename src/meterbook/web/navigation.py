@@ -21,6 +21,7 @@ _STAFF = frozenset({Role.OPERATOR, Role.ADMIN})
 _LINKS: tuple[tuple[str, str, frozenset[Role]], ...] = (
     ("/profile", marked("Meters"), _EVERYBODY),
     ("/files", marked("Files"), _EVERYBODY),
+    ("/sites", marked("Sites"), _EVERYBODY),
     ("/management-dashboard/", marked("Regions"), _STAFF),
 )
 

@@ -12,12 +12,14 @@ from meterbook.web import (
     consumption,
     dashboard,
     dashboard_region,
+    hosts,
     imports,
     meter,
     preferences,
     profile,
     register,
     sign_in,
+    sites,
 )
 
 PAGES = Router(
@@ -44,6 +46,9 @@ PAGES = Router(
         imports.imports_page,
         imports.import_by_form,
         imports.my_readings,
+        sites.sites_page,
+        sites.site_page,
+        hosts.host_page,
         assets.asset_file,
     ],
 )

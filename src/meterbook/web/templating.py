@@ -5,13 +5,16 @@ The template engine: what every template can say without being given it.
 numbers and times as that language does.
 """
 
+from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from litestar.config.csrf import CSRFConfig
 from litestar.plugins.jinja import JinjaTemplateEngine
+from litestar.template.base import csrf_token
 from markupsafe import Markup
 
 from meterbook.domain.meter_ids import dashed
@@ -20,12 +23,15 @@ from meterbook.web.assets import asset
 from meterbook.web.languages import gettext, ngettext, pgettext
 from meterbook.web.wording import before_words, missing_words, period_words
 
+_CSRF_COOKIE = CSRFConfig(secret="").cookie_name
 FOLDER = Path(__file__).parent / "templates"
 
 
 def template_engine() -> JinjaTemplateEngine:
     """Return the engine of the pages."""
-    return JinjaTemplateEngine.from_environment(environment())
+    engine = JinjaTemplateEngine.from_environment(environment())
+    engine.register_template_callable("csrf_token", form_token)
+    return engine
 
 
 def environment() -> Environment:
@@ -59,6 +65,15 @@ def environment() -> Environment:
         "next_day": next_day,
     }
     return templates
+
+
+def form_token(context: Mapping[str, Any]) -> str:
+    """
+    Return the token that forms carry: the framework's, or on a page of a problem the cookie's.
+
+    A request that matches no route never gets as far as where the framework makes one.
+    """
+    return csrf_token(context) or context["request"].cookies.get(_CSRF_COOKIE, "")
 
 
 def next_day(instant: str) -> str:

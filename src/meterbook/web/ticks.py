@@ -3,27 +3,26 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from meterbook.domain.periods import Resolution
+from meterbook.domain.periods import FINE_S, Resolution
 from meterbook.web.formats import clock, day
 
-_LABELS_MAX = 5
+_LABELS_MAX = 6
 _HOURS_APART = 6
 _WEEK_DAYS_MAX = 8  # so many days have room for their weekday
-_MONTHS_MAX = 12
+_MONTHS_MAX = 12  # so many months need no year
 _TIMES_MAX = 4  # an hour or two: each has room for its time
-_FINE = (Resolution.HALF_HOUR, Resolution.HOUR)
 
 
 def tick_words(starts_at: Sequence[str], *, resolution: Resolution) -> list[str]:
     """Return what stands under each point; empty: nothing."""
     times = [datetime.fromisoformat(text) for text in starts_at]
-    if resolution in _FINE:
+    if resolution in FINE_S:
         return _fine(times)
     if resolution is Resolution.DAY and len(times) <= _WEEK_DAYS_MAX:
         return [day(time, "Ed") for time in times]
-    if resolution is Resolution.MONTH and len(times) <= _MONTHS_MAX:
-        return [day(time, "MMM") for time in times]
     skeleton = {Resolution.MONTH: "yMMM", Resolution.YEAR: "y"}.get(resolution, "MMMd")
+    if resolution is Resolution.MONTH and len(times) <= _MONTHS_MAX:
+        skeleton = "MMM"
     apart = -(-len(times) // _LABELS_MAX)
     return [day(time, skeleton) if place % apart == 0 else "" for place, time in enumerate(times)]
 

@@ -34,6 +34,9 @@ BEFORE_WORDS = {
 """Period name to what it is compared with."""
 
 RESOLUTION_WORDS = {
+    Resolution.MINUTE: marked("Minutes"),
+    Resolution.FIVE_MINUTES: marked("Five minutes"),
+    Resolution.QUARTER_HOUR: marked("Quarter hours"),
     Resolution.HALF_HOUR: marked("Half hours"),
     Resolution.HOUR: marked("Hours"),
     Resolution.DAY: marked("Days"),

@@ -20,7 +20,10 @@ from meterbook.exports.master_json import write_master_database
 from meterbook.intake.packet_fields import Packet
 from meterbook.registry.personal_data import PersonalData, customer_of
 from meterbook.storage.database import Database
-from meterbook.storage.tables import metadata, superseded_readings
+from meterbook.storage.metadata import metadata
+from meterbook.storage.tables import (
+    superseded_readings,
+)
 
 SEED = """{
 "999999999": {

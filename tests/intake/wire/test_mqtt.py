@@ -14,7 +14,7 @@ from brokers import Mosquitto, running_broker
 from device_owners import samples_of
 from meterbook.domain.local_days import utc_text
 from meterbook.storage.database import Database
-from meterbook.storage.input_tables import device_inputs
+from meterbook.storage.device_tables import device_inputs
 from meterbook.storage.tables import daybook
 from servers import running_server
 

@@ -1,12 +1,10 @@
 """vzlogger's and ThingsBoard's requests against a started server."""
 
-import time
-
 import pytest
 
 from device_owners import Owner
 
-NOW_MS = (int(time.time()) - 3600) * 1000
+NOW_MS = 1_790_000_000_000
 FOREIGN = "11111111-2222-3333-4444-555555555555"
 
 

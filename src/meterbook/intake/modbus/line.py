@@ -145,16 +145,21 @@ async def open_line(address: BusAddress, *, timeout_s: float) -> Line:
 async def _open_serial(
     loop: asyncio.AbstractEventLoop, protocol: Callable[[], Line], address: BusAddress
 ) -> Line:
-    _, line = await create_serial_connection(
-        loop,
-        protocol,
-        address.place,
-        baudrate=address.baudrate,
-        bytesize=_DATA_BITS,
-        parity=address.parity,
-        stopbits=address.stopbits,
-        timeout=0,
-    )
+    try:
+        _, line = await create_serial_connection(
+            loop,
+            protocol,
+            address.place,
+            baudrate=address.baudrate,
+            bytesize=_DATA_BITS,
+            parity=address.parity,
+            stopbits=address.stopbits,
+            timeout=0,
+        )
+    except OSError:
+        raise
+    except Exception as error:  # pyserial lets the system's own through: termios.error
+        raise OSError(f"the line refuses its settings: {error}") from error
     await asyncio.sleep(0)  # the transport introduces itself in the loop's next turn
     assert isinstance(line, Line)  # noqa: S101 it is what `protocol` made
     return line

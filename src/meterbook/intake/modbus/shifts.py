@@ -12,8 +12,8 @@ import structlog
 
 from meterbook.intake.modbus.collector import Collector
 
-ASK_EVERY_S = 5.0
-SHIFT_S = 20  # a shift not renewed for so long is anybody's
+ASK_EVERY_S = 3.0
+SHIFT_S = 12  # a shift not renewed for so long is anybody's
 _log = structlog.get_logger()
 
 

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from meterbook.domain.local_days import time_zone
 from meterbook.intake.wire.home_assistant import Sensor, kept_sensor
 from meterbook.storage.database import Database
-from meterbook.storage.input_tables import device_inputs, devices
+from meterbook.storage.device_tables import device_inputs, devices
 
 
 class KnownDevices:

@@ -85,6 +85,7 @@ async def serve_crowd(
     faults: Mapping[Fault, float] | None = None,
     home: VirtualHome | None = None,
     clock: Clock = wall_clock_ms,
+    began_at_ms: int | None = None,
     rtu: bool = False,
 ) -> Sequence[BusServer]:
     """
@@ -92,6 +93,7 @@ async def serve_crowd(
 
     :param first_port: 0: any free ones.
     :param home: of all of them; None: each has a home of its own with a sun.
+    :param began_at_ms: when they were switched on, on their clock; None: now.
     :raises UnknownModelError: if there is no such model.
     """
     servers = []
@@ -100,7 +102,7 @@ async def serve_crowd(
         device = makes.device(
             model,
             home or of_its_own,
-            now_ms=clock(),
+            now_ms=clock() if began_at_ms is None else began_at_ms,
             seed=seed + number,
             faults=faults,
             before_wh=_BEFORE_WH + 137 * number,

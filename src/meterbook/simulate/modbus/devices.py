@@ -10,7 +10,7 @@ from decimal import Decimal
 from fractions import Fraction
 from math import floor
 
-from meterbook.domain.modbus_numbers import FunctionCode, MeasurementKind, NumberType
+from meterbook.domain.modbus_numbers import FunctionCode, MeasurementKind, NumberType, WordOrder
 from meterbook.domain.register_words import number_of_words, words_of_number
 from meterbook.registry.catalogue import CatalogueModel, CatalogueRegister
 from meterbook.simulate.modbus.faults import Fault, Faults
@@ -18,6 +18,7 @@ from meterbook.simulate.modbus.homes import STEP_MS
 from meterbook.simulate.modbus.quantities import Measured
 
 _FLOATS = {NumberType.FLOAT32: 0x7FC0_0000, NumberType.FLOAT64: 0x7FF8_0000_0000_0000}
+_METER = "meter_"  # what an inverter says of the meter behind it
 _PREFIXES = {"k": 1_000, "M": 1_000_000}
 Words = Mapping[tuple[int, int], int]
 
@@ -42,8 +43,8 @@ class VirtualDevice:
         self.model = model
         self.faults = faults or Faults()
         self._measured = measured
-        names = {register.measurement for register in model.registers}
-        self._is_inverter = not any("consumed" in name for name in names)
+        own = (one.measurement for one in model.registers if not _of_its_meter(one.measurement))
+        self._is_inverter = not any("consumed" in name for name in own)
         self._has_holes = has_holes
         self._step = -1
         self._words: dict[tuple[int, int], int] = {}
@@ -71,7 +72,7 @@ class VirtualDevice:
             number = number_of_words(
                 words,
                 number_type=register.number_type,
-                word_order=register.word_order,
+                word_order=register.order_of_words,
                 missing=register.missing,
             )
             scale = Decimal(repr(register.scale))
@@ -97,7 +98,8 @@ class VirtualDevice:
 
     def _encoded(self, register: CatalogueRegister, *, glitch: bool) -> list[int]:
         name = register.measurement
-        quantity = self._measured.quantity(name, is_inverter=self._is_inverter)
+        is_inverter = self._is_inverter and not _of_its_meter(name)
+        quantity = self._measured.quantity(name.removeprefix(_METER), is_inverter=is_inverter)
         if register.kind is MeasurementKind.HISTORICAL:
             quantity = 0 if glitch else self._since_reset(name, Fraction(quantity))
         prefix = _PREFIXES.get(register.unit[0], 1) if len(register.unit) > 1 else 1
@@ -109,7 +111,7 @@ class VirtualDevice:
             # A dial shows what is full; everything else is the nearest number.
             number = floor(raw) if register.kind is MeasurementKind.HISTORICAL else round(raw)
         return words_of_number(
-            number, number_type=register.number_type, word_order=register.word_order
+            number, number_type=register.number_type, word_order=register.order_of_words
         )
 
     def _since_reset(self, name: str, energy: Fraction) -> Fraction:
@@ -125,6 +127,10 @@ def addresses_of(register: CatalogueRegister) -> Sequence[int]:
     return register.word_addresses or range(first, first + register.number_type.words)
 
 
+def _of_its_meter(measurement: str) -> bool:
+    return measurement.startswith(_METER)
+
+
 def _no_number(register: CatalogueRegister) -> list[int] | None:
     number_type = register.number_type
     if number_type in _FLOATS:
@@ -134,7 +140,7 @@ def _no_number(register: CatalogueRegister) -> list[int] | None:
     else:
         return None
     words = [bits >> 16 * at & 0xFFFF for at in reversed(range(number_type.words))]
-    return words if register.word_order == "high_first" else words[::-1]
+    return words if register.order_of_words is WordOrder.HIGH_FIRST else words[::-1]
 
 
 def _bounds(registers: Sequence[CatalogueRegister]) -> dict[int, tuple[int, int]]:

@@ -7,6 +7,7 @@ What a virtual home draws and its roof gives: a function of time, the same for t
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from math import cos, pi
 from random import Random
 from typing import Protocol
@@ -63,20 +64,28 @@ class SunnyHome(msgspec.Struct, frozen=True):
         return round(self.peak_w * clear / 1000 * self._clearness(at_ms))
 
     def _clearness(self, at_ms: int) -> float:
-        day = Random(f"{self.seed} sky {at_ms // _DAY_MS}").uniform(0.25, 1.0)
-        before, share = divmod(at_ms, _CLOUD_MS)
+        day = 0.25 + 0.75 * _chances(f"{self.seed} sky {at_ms // _DAY_MS}")[0]
+        cloud, share = divmod(at_ms, _CLOUD_MS)
         blend = (1 - cos(pi * share / _CLOUD_MS)) / 2
-        first, second = (Random(f"{self.seed} cloud {n}").random() for n in (before, before + 1))
+        first, second = (_chances(f"{self.seed} cloud {n}")[0] for n in (cloud, cloud + 1))
         return day + (1 - day) * (first * (1 - blend) + second * blend) * 0.8
 
     def _load_w(self, at_ms: int) -> int:
         hour = (at_ms / 3_600_000 + self.longitude / 15) % 24
         awake = 1.0 if 6.5 <= hour < 22.5 else 0.35  # noqa: PLR2004 when people sleep
         evening = 1.6 if 17 <= hour < 21 else 1.0  # noqa: PLR2004 when they cook
-        slot = Random(f"{self.seed} appliance {at_ms // _APPLIANCE_MS}")
-        appliance = slot.choice(_APPLIANCES_W) * (slot.random() < 0.4 * awake * evening)
-        flicker = Random(f"{self.seed} flicker {at_ms // STEP_MS}").uniform(0.9, 1.1)
-        return round((180 + 240 * awake * evening) * flicker + appliance)
+        on, which = _chances(f"{self.seed} appliance {at_ms // _APPLIANCE_MS}")
+        appliance = on < 0.4 * awake * evening
+        appliance_w = appliance * _APPLIANCES_W[int(which * len(_APPLIANCES_W))]
+        # Knuth's multiplicative hash: a flicker a step must cost next to nothing.
+        flicker = ((at_ms // STEP_MS + self.seed) * 2_654_435_761 % 2**32) / 2**32
+        return round((180 + 240 * awake * evening) * (0.9 + 0.2 * flicker) + appliance_w)
+
+
+@lru_cache(maxsize=1 << 14)
+def _chances(text: str) -> tuple[float, float]:
+    chance = Random(text)
+    return chance.random(), chance.random()
 
 
 class ReplayedHome:

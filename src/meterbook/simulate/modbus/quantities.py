@@ -83,7 +83,7 @@ class Measured:
         outward = counted.produced if is_inverter else counted.exported
         if "reactive" in measurement or "apparent" in measurement:
             total = (counted.imported + outward) * 3 // 10
-        elif "sum" in measurement:
+        elif "_sum" in measurement:
             total = counted.imported + outward
         else:
             total = outward if "produced" in measurement else counted.imported

@@ -2,8 +2,13 @@
 
 from alembic import context
 
-from meterbook.storage import file_tables, input_tables, rollup_tables  # noqa: F401 pages of the schema too
-from meterbook.storage.tables import metadata
+from meterbook.storage import (  # noqa: F401 the pages of the schema
+    device_tables,
+    file_tables,
+    rollup_tables,
+    tables,
+)
+from meterbook.storage.metadata import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

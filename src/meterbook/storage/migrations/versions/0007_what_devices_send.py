@@ -91,10 +91,12 @@ def _make_device_inputs() -> None:
         sa.Column("mapping", sa.Text(), nullable=True),
         sa.Column("factor", sa.Text(), nullable=True),
         sa.Column("resets_to_zero", sa.Boolean(), nullable=False),
+        sa.Column("rated_power_w", sa.BigInteger(), nullable=True),
         sa.Column("length_s", sa.Integer(), nullable=True),
         sa.Column("channel_id", _ID, nullable=True),
         sa.Column("claimed_at", sa.BigInteger(), nullable=True),
         sa.Column("record_from_ms", sa.BigInteger(), nullable=True),
+        sa.Column("progress", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
             ["device_id"], ["devices.id"], name=op.f("fk_device_inputs_device_id_devices")
         ),

@@ -1,21 +1,14 @@
-"""
-The tables of what devices send of themselves: emoncms, InfluxDB, MQTT and their like.
-
-Every sample is kept from the first moment; a claim says what an input's numbers are.
-"""
+"""The page of the schema for what devices send of themselves; `tables` has the rest."""
 
 import sqlalchemy as sa
 
-from meterbook.storage.tables import metadata
-
-# SQLite numbers rows by itself only for a column declared INTEGER.
-_Id = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+from meterbook.storage.metadata import Id, metadata
 
 # What a device shows to be known: emoncms keys, InfluxDB tokens, ThingsBoard access tokens.
 device_keys = sa.Table(
     "device_keys",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", Id, primary_key=True),
     sa.Column("account_id", sa.ForeignKey("accounts.id"), nullable=False, index=True),
     sa.Column("label", sa.Text, nullable=False),
     sa.Column("form", sa.Text, nullable=False),  # registry.device_keys.KeyForm
@@ -29,7 +22,7 @@ device_keys = sa.Table(
 devices = sa.Table(
     "devices",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", Id, primary_key=True),
     sa.Column("scheme", sa.Text, nullable=False),  # emoncms, influxdb, mqtt, ...
     sa.Column("sent_by", sa.BigInteger, nullable=False),  # account of the key; 0: no key
     sa.Column("foreign_id", sa.Text, nullable=False),  # its name in its own world
@@ -45,7 +38,7 @@ devices = sa.Table(
 device_inputs = sa.Table(
     "device_inputs",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", Id, primary_key=True),
     sa.Column("device_id", sa.ForeignKey("devices.id"), nullable=False),
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("first_seen_at", sa.BigInteger, nullable=False),
@@ -58,10 +51,12 @@ device_inputs = sa.Table(
     sa.Column("mapping", sa.Text),  # what it is; null: nobody has claimed it
     sa.Column("factor", sa.Text),  # Wh or the channel's unit in one of its own: 1000, 1/60
     sa.Column("resets_to_zero", sa.Boolean, nullable=False),
+    sa.Column("rated_power_w", sa.BigInteger),  # of a counter; null: what is usual
     sa.Column("length_s", sa.Integer),  # of an interval input's intervals
     sa.Column("channel_id", sa.ForeignKey("channels.id"), index=True),
     sa.Column("claimed_at", sa.BigInteger),
     sa.Column("record_from_ms", sa.BigInteger),  # samples from here on are not in the books yet
+    sa.Column("progress", sa.Text),  # JSON: domain.input_counters.CounterProgress
     sa.UniqueConstraint("device_id", "name"),
     sa.Index(
         "ix_device_inputs_to_record",
