@@ -35,3 +35,10 @@ def ledger_content(database: Database) -> list[tuple[object, ...]]:
             .order_by(installations.c.meter_id, ledger.c.day)
         )
         return [tuple(bytes(c) if isinstance(c, memoryview) else c for c in row) for row in rows]
+
+
+def rows_in(database: Database, *tables: sa.Table) -> list[int]:
+    """Return how many rows each table has."""
+    with database.reading() as connection:
+        counted = [sa.select(sa.func.count()).select_from(table) for table in tables]
+        return [connection.execute(count).scalar_one() for count in counted]

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from books import ledger_content
+from books import ledger_content, rows_in
 from meterbook.domain.import_reports import ImportReport
 from meterbook.domain.local_days import numbered_day
 from meterbook.domain.readings import Flow
@@ -49,12 +49,6 @@ def refused(database: Database, path: Path, **changes: object) -> str:
     assert report.status == "refused"
     assert rows_in(database, ledger, daybook, meters, foreign_ids, imports) == [0] * 5
     return report.problem or ""
-
-
-def rows_in(database: Database, *tables: sa.Table) -> list[int]:
-    with database.reading() as connection:
-        counted = [sa.select(sa.func.count()).select_from(table) for table in tables]
-        return [connection.execute(count).scalar_one() for count in counted]
 
 
 def days_of(database: Database, meter_id: int, flow: Flow) -> dict[str, tuple[int, int]]:

@@ -10,6 +10,7 @@ A program shows a token (`Authorization: Token ...` or `Bearer ...`), a browser 
 import asyncio
 import re
 import time
+from base64 import b64decode
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +23,7 @@ from litestar.exceptions import NotAuthorizedException, NotFoundException, Permi
 from litestar.handlers import BaseRouteHandler
 
 from meterbook.domain.host_probes import HostProbe
+from meterbook.domain.import_reports import Importing
 from meterbook.domain.meter_ids import MeterIdError, meter_id
 from meterbook.domain.networks import Network, is_within
 from meterbook.domain.region_shapes import RegionMap
@@ -38,6 +40,11 @@ SESSION_COOKIE = "meterbook_session"
 _TOKEN = re.compile(r"\s*(?:token|bearer)\s+(\S{1,256})\s*", re.IGNORECASE)
 
 
+_BASIC = re.compile(r"\s*basic\s+([A-Za-z0-9+/=]{1,512})\s*", re.IGNORECASE)
+# Only here: a browser sends Basic credentials by itself, so they must open nothing that changes.
+_NAMES_ARE_TOKENS = "/v1/electricity-meter-points/"
+
+
 class Book(msgspec.Struct, frozen=True):
     """What every route needs: the database and the few settings routes depend on."""
 
@@ -51,6 +58,9 @@ class Book(msgspec.Struct, frozen=True):
     """Reads a host once, now, in turn with the collector."""
     discover: Callable[[PolledHost], Awaitable[SunSpecDevice]]
     """Asks a SunSpec host what it is, in turn with the collector."""
+    import_file: Importing
+    """Imports a file that a caller has sent."""
+    upload_bytes_max: int
     session_s_max: int = 90 * 86_400
     """How long a session may last, however much it is used."""
     attempt_limits: AttemptLimits = AttemptLimits()
@@ -178,8 +188,23 @@ async def token_before_body(
 
 def shown_token(request: ASGIConnection[Any, Any, Any, Any]) -> str | None:
     """Return the token in the request's header; None if there is none."""
-    match = _TOKEN.fullmatch(request.headers.get("authorization", ""))
+    written = request.headers.get("authorization", "")
+    if request.url.path.startswith(_NAMES_ARE_TOKENS):
+        written = _named_token(written)
+    match = _TOKEN.fullmatch(written)
     return match[1] if match else None
+
+
+def _named_token(written: str) -> str:
+    """Return `Token ...` of Basic credentials whose name is a token, as those clients send it."""
+    match = _BASIC.fullmatch(written)
+    if match is None:
+        return written
+    try:
+        name = b64decode(match[1], validate=True).decode("ascii").partition(":")[0]
+    except ValueError:
+        return ""
+    return f"Token {name}"
 
 
 def client_address(request: ASGIConnection[Any, Any, Any, Any]) -> str:

@@ -37,6 +37,7 @@ from meterbook.collecting import Collecting
 from meterbook.domain.local_days import time_zone
 from meterbook.domain.networks import networks
 from meterbook.domain.region_shapes import RegionMap, RegionShapesError, region_map
+from meterbook.imports import Importer
 from meterbook.inputs.deliveries import Delivery, Outcome
 from meterbook.intake.group_commit import GroupCommit
 from meterbook.intake.packet_fields import PacketLimits
@@ -233,6 +234,12 @@ def _litestar(running: _Meterbook) -> Litestar:
         trusted_proxies=networks(settings.trusted_proxies),
         probe=running.collecting.collector.probe,
         discover=running.collecting.collector.discover,
+        import_file=Importer(
+            running.database,
+            default_zone=settings.timezone,
+            reading_kwh_max=Decimal(str(settings.reading_kwh_max)),
+        ),
+        upload_bytes_max=settings.upload_bytes_max,
         region_map=_region_map(settings.regions),
     )
     return app

@@ -104,6 +104,13 @@ DECISIONS: dict[str, frozenset[str]] = {
     "PATCH /user/devices/{device_id:int}": OWNER | ADMIN,
     "POST /user/devices/{device_id:int}/inputs/{input_id:int}/claim": OWNER | ADMIN,
     "DELETE /user/devices/{device_id:int}/inputs/{input_id:int}/claim": OWNER | ADMIN,
+    "GET /files": SIGNED_IN,
+    "POST /files": frozenset(),
+    "GET /files/all": SIGNED_IN,
+    "POST /imports": SIGNED_IN,
+    "GET /imports": SIGNED_IN,
+    "GET /exports/{format:str}": SIGNED_IN,
+    "GET /v1/electricity-meter-points/{mpan:str}/meters/{serial:str}/consumption": OWNER | STAFF,
     "GET /admin/unclaimed-devices": STAFF,
     "GET /admin/unclaimed-meters": STAFF,
     "GET /admin/conflicts": STAFF,
@@ -207,8 +214,8 @@ def test_the_door_opens_to_whom_it_should(
 
 def filled(path: str, *, harmless: bool) -> str:
     """Return the path of a thing that is there; harmless: of one that is not."""
-    there = str(METER) if "profile" in path or "packet-meters" in path else "1"
-    path = path.replace("{name:str}", "meterbook.css")
+    there = str(METER) if re.search("profile|packet-meters|/v1/", path) else "1"
+    path = path.replace("{name:str}", "meterbook.css").replace("{format:str}", "csv")
     path = path.replace("{kind:str}", "hosts").replace("{action:str}", "remove")
     path = path.replace("{item:str}", "1")
     for kind, thing in (("int", "999" if harmless else there), ("str", there)):

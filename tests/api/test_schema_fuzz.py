@@ -34,7 +34,10 @@ OF_ANYBODY = {
 }
 OF_AN_ADMIN = {
     r"GET (?!/management-dashboard)[a-z/-]+": (200,),
-    r"GET .*\{\w+\}(/measurements)?": (200, 404),
+    r"GET (?!/exports/).*\{\w+\}(/measurements)?": (200, 404),
+    r"GET /exports/.*": (200,),
+    r"GET /v1/.*": (200, 404),
+    "POST /imports": (400,),  # no file
     r"GET .*\{\w+\}/(status|traits|arrays)": (200, 404),
     # Of what is not measured there; an unknown period, or a resolution too fine for it.
     r"GET .*\{\w+\}/(readings|energy)": (200, 400, 404),
@@ -69,6 +72,7 @@ OF_NOBODY = {
     "POST /readings": (200, 201, 400),  # rows that are none
     "GET /(health/.*|metrics)": (200,),
     "(GET|POST|PATCH|DELETE) /(user|admin|meters|profile|management-dashboard).*": (401,),
+    "(GET|POST) /(imports|exports|v1).*": (401,),
     "GET /auth/info|POST /auth/(logout|password|deactivate)": (401,),
 }
 

@@ -15,13 +15,16 @@ from meterbook.api import (
     audit,
     auth,
     devices,
+    exports,
     host_measurements,
     host_readings,
     hosts,
+    imports,
     locations,
     measurements,
     meter_models,
     meter_points,
+    octopus,
     registers,
     sites,
     users,
@@ -111,6 +114,16 @@ OPERATORS = _routes_for(
         devices.unclaimed_devices,
     ],
 )
+FILES = _routes_for(
+    *Role,
+    tag="FilesAPI",
+    routes=[
+        imports.import_file,
+        imports.imported_files,
+        exports.export_readings,
+        octopus.consumption_pages,
+    ],
+)
 ADMINS = _routes_for(
     Role.ADMIN,
     tag="AdminManagementAPI",
@@ -156,4 +169,4 @@ ADMINS = _routes_for(
         devices.give_device,
     ],
 )
-API_ROUTES = (ANYBODY, ACCOUNTS, HOUSEHOLDS, OPERATORS, ADMINS)
+API_ROUTES = (ANYBODY, ACCOUNTS, HOUSEHOLDS, OPERATORS, FILES, ADMINS)

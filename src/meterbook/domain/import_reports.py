@@ -4,6 +4,8 @@ What an import says of a file: the same report on the command line, in the API a
 A dry run brings it with everything a real one would, except that nothing is stored.
 """
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -88,3 +90,31 @@ class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
     left_out: list[LeftOutKind] = []
     notes: list[str] = []
     guesses: list[GuessReport] = []
+
+
+class ImportWish(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that a caller of the server has sent, and what the caller says of it."""
+
+    path: Path
+    """Where the server keeps it meanwhile."""
+    file_name: str
+    now: int
+    account_id: int
+    own_meters: frozenset[int] | None
+    """The only meters the caller may write; None: any."""
+    format: str = "auto"
+    meters: tuple[str, ...] = ()
+    """`NUMBER` or `NAME=NUMBER`."""
+    zone: str | None = None
+    stamps_zone: str | None = None
+    stamp: str | None = None
+    """start or end."""
+    unit: str | None = None
+    dates: str | None = None
+    energy: tuple[str, ...] = ()
+    partial: bool = False
+    dry_run: bool = False
+
+
+Importing = Callable[[ImportWish], ImportReport]
+"""Imports a file, or only checks it; refusals are in the report."""

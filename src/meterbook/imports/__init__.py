@@ -1,6 +1,7 @@
 """The one path of a file into the books: parse, report, store; for command, API and page."""
 
+from meterbook.imports.importer import Importer
 from meterbook.imports.request import ImportRequest
 from meterbook.imports.run import run_import
 
-__all__ = ["ImportRequest", "run_import"]
+__all__ = ["ImportRequest", "Importer", "run_import"]

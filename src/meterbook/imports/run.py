@@ -56,7 +56,10 @@ def run_import(database: Database, path: Path, request: ImportRequest) -> Import
         _require_good(path, checked, request)
         loaded, found = _store(database, checked, request)
     except REFUSALS as error:
-        return _report(path, request, checked, problem=_problem(path, error))
+        problem = _problem(path, error)
+        if request.file_name:
+            problem = problem.replace(str(path), request.file_name)
+        return _report(path, request, checked, problem=problem)
     status: Status = "checked" if request.dry_run else "stored"
     report = _report(path, request, checked, loaded=loaded, found=found, status=status)
     if not request.dry_run:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 
 import sqlalchemy as sa
 
-from meterbook.domain.meter_ids import METER_ID_MAX
+from meterbook.domain.meter_ids import METER_ID_MAX, MeterIdError, meter_id
 from meterbook.registry.meters import add_meters
 from meterbook.storage.dialects import hold_until_commit, insert_rows
 from meterbook.storage.file_tables import foreign_ids
@@ -105,3 +105,18 @@ def _free_numbers(connection: sa.Connection, count: int) -> list[int]:
     )
     free = (n for n in range(FIRST_NUMBER, METER_ID_MAX + 1) if n not in taken)
     return [next(free) for _ in range(count)]
+
+
+def meter_called(connection: sa.Connection, name: str) -> int | None:
+    """Return the meter that is called so by anybody, or has that number; None: no one meter."""
+    found = set(
+        connection.scalars(
+            sa.select(foreign_ids.c.meter_id).where(foreign_ids.c.foreign_id == name)
+        )
+    )
+    if not found:
+        try:
+            return meter_id(name)
+        except MeterIdError:
+            return None
+    return found.pop() if len(found) == 1 else None

@@ -20,6 +20,7 @@ _EVERYBODY = frozenset(Role)
 _STAFF = frozenset({Role.OPERATOR, Role.ADMIN})
 _LINKS: tuple[tuple[str, str, frozenset[Role]], ...] = (
     ("/profile", marked("Meters"), _EVERYBODY),
+    ("/files", marked("Files"), _EVERYBODY),
     ("/sites", marked("Sites"), _EVERYBODY),
     ("/management-dashboard/", marked("Regions"), _STAFF),
     ("/manage", marked("Devices"), frozenset({Role.ADMIN})),

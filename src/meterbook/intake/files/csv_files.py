@@ -5,7 +5,6 @@ A guess that is ambiguous refuses the file until a person says what is meant. Th
 parts of whole lines, so memory does not grow with it.
 """
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -28,6 +27,7 @@ from meterbook.intake.files.csv_mapping import CsvMapping, merged
 from meterbook.intake.files.parsed import FilePart, ParseOptions, PartBuilder
 from meterbook.intake.files.sources import FileSource
 from meterbook.intake.files.table_readings import TableReader
+from meterbook.intake.files.text_lines import csv_fields
 
 HEAD_BYTES = 256 << 10
 PART_BYTES = 16 << 20  # half a million London rows
@@ -143,7 +143,7 @@ class _Table:
             before, rest = body[:end], body[end:]
             if skipped:
                 body = rest
-        fields = next(csv.reader([_text(before).strip()], delimiter=self._delimiter), [])
+        fields = csv_fields(_text(before).strip(), delimiter=self._delimiter)
         self._names = column_names(fields, header=bool(self._mapping.header))
         wanted = [self._mapping.stamp, self._mapping.time, self._mapping.ends, self._mapping.meter,
                   self._mapping.export, self._mapping.flow, self._mapping.quality,
@@ -172,7 +172,7 @@ class _Table:
         for line, text in enumerate(_text(body).split("\n"), start=first_line):
             if not text.strip():
                 continue
-            fields = next(csv.reader([text.rstrip("\r")], delimiter=self._delimiter), [])
+            fields = csv_fields(text.rstrip("\r"), delimiter=self._delimiter)
             if len(fields) == len(self._names):
                 rows.append(fields)
                 lines.append(line)

@@ -10,7 +10,6 @@ hides in the read type: `(kW)` is the mean power of the half hour, so half of it
 and bills add up.
 """
 
-import csv
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -25,7 +24,7 @@ from meterbook.intake.files.broken import BrokenFileError
 from meterbook.intake.files.local_stamps import NO_SUCH_TIME, local_instants
 from meterbook.intake.files.parsed import DAY_S, FilePart, ParseOptions, PartBuilder, Series
 from meterbook.intake.files.sources import FileSource
-from meterbook.intake.files.text_lines import text_lines
+from meterbook.intake.files.text_lines import csv_fields, text_lines
 
 ZONE = ZoneInfo("Europe/Dublin")
 _HEADER = ("mprn", "meter serial number", "read value", "read type", "read date and end time")
@@ -69,7 +68,7 @@ def read_hdf(source: FileSource, options: ParseOptions) -> Iterator[FilePart]:
 
 
 def _take(builder: PartBuilder, rows: dict[Series, list[Row]], line: int, text: str) -> None:
-    fields = [field.strip() for field in next(csv.reader([text]), [])]
+    fields = [field.strip() for field in csv_fields(text)]
     if len(fields) != len(_HEADER):
         builder.reject(line, f"has {len(fields)} columns instead of {len(_HEADER)}")
         return

@@ -21,6 +21,7 @@ from meterbook.domain.reading_columns import IntColumn
 
 _STEP_S = 900  # no zone has changed its clock off a quarter hour since 1970
 _DAY_S = 86_400
+_LAST = 4_102_444_800  # the year 2100
 NO_SUCH_TIME = np.iinfo(np.int64).min
 
 
@@ -44,7 +45,9 @@ def local_instants(stamps: IntColumn, *, zone: ZoneInfo, group: IntColumn) -> Lo
     """
     if not len(stamps):
         return LocalInstants(stamps, 0, 0)
-    changes, offsets = _changes(int(stamps.min()), int(stamps.max()), zone)
+    # A damaged year must not make us walk through millennia; such a stamp is refused later on.
+    first, last = np.clip([stamps.min(), stamps.max()], 0, _LAST).tolist()
+    changes, offsets = _changes(first, last, zone)
     # On the local clock a change begins and ends at two times: before it, and after it.
     before, after = changes + offsets[:-1], changes + offsets[1:]
     lows, highs = np.minimum(before, after), np.maximum(before, after)

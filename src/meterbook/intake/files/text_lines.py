@@ -1,5 +1,6 @@
 """Lines of a text file with their numbers; one that is too long, or no text, is refused."""
 
+import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -27,3 +28,11 @@ def text_lines(stream: BinaryIO, name: Path) -> Iterator[tuple[int, str]]:
         except UnicodeDecodeError:
             text = raw.decode("cp1252", errors="replace")
         yield number, text.rstrip("\r\n")
+
+
+def csv_fields(text: str, *, delimiter: str = ",") -> list[str]:
+    """Return the fields of one line; none where its quotes or line ends are damaged."""
+    try:
+        return next(csv.reader([text], delimiter=delimiter), [])
+    except csv.Error:
+        return []

@@ -1,0 +1,189 @@
+"""Files over HTTP: in with a report, out as what came in, and pages as Octopus clients ask."""
+
+import base64
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from callers import client_of, signed_in
+from meterbook.registry.accounts import Role
+from meterbook.registry.meters import add_meters, claim_meters
+from meterbook.storage.database import Database
+from servers import Server, running_server
+
+METER = 515
+CSV = "starts_at,kWh\n" + "".join(
+    f"2024-06-{day:02d}T{half // 2:02d}:{half % 2 * 30:02d}:00Z,{half / 1000}\n"
+    for day in (1, 2, 3)
+    for half in range(48)
+)
+DAY_KWH = sum(range(48)) / 1000
+
+
+@pytest.fixture(scope="module")
+def owner(server: Server, book: Database) -> str:
+    """Give the token of a household with a meter."""
+    account, token = signed_in(book, "owner of files")
+    with book.writing() as connection:
+        add_meters(connection, [METER], zone="UTC", now=0)
+        claim_meters(connection, [METER], account_id=account.id, now=0)
+    return token
+
+
+@pytest.fixture(scope="module")
+def operator(server: Server, book: Database) -> str:
+    """Give an operator's token."""
+    return signed_in(book, "operator of files", role=Role.OPERATOR)[1]
+
+
+def imported(server: Server, token: str, text: str, **query: Any) -> httpx.Response:
+    with client_of(server.url, token) as client:
+        return client.post("/imports", content=text.encode(), params=query)
+
+
+def test_a_household_imports_into_its_meter_once(server: Server, owner: str) -> None:
+    dry = imported(server, owner, CSV, meter=METER, dry_run="true")
+    first = imported(server, owner, CSV, meter=METER)
+    again = imported(server, owner, CSV, meter=METER)
+
+    assert (dry.json()["status"], dry.json()["new_days"]) == ("checked", 3)
+    assert (first.json()["status"], first.json()["new_days"]) == ("stored", 3)
+    [series] = first.json()["series"]
+    assert (series["meter_id"], series["energy_kWh"]) == (METER, 3.384)
+    assert (again.json()["new_days"], again.json()["revised_days"]) == (0, 0)
+    with client_of(server.url, owner) as client:
+        logged = client.get("/imports").json()
+        consumption = client.get(
+            f"/profile/{METER}/consumption", params={"from": "2024-06-01", "to": "2024-06-03"}
+        )
+    assert [entry["report"]["new_days"] for entry in logged[:2]] == [0, 3]
+    assert consumption.json()["total_kWh"] == pytest.approx(3 * DAY_KWH, abs=2 * DAY_KWH)
+
+
+def test_a_household_may_not_import_for_others(server: Server, owner: str, operator: str) -> None:
+    answer = imported(server, owner, CSV, meter=516)
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "not yours" in answer.json()["detail"]
+    assert imported(server, operator, CSV, meter=516).json()["series"][0]["is_new"]
+    with client_of(server.url, owner) as client:
+        everybody = {
+            entry["report"]["series"][0]["meter_id"] for entry in client.get("/imports").json()
+        }
+    assert everybody == {METER}
+
+
+def test_a_refused_file_says_where_and_why(server: Server, operator: str) -> None:
+    answer = imported(server, operator, CSV + "2024-06-04T00:00:00Z,x\n", meter=517)
+    assert answer.json()["detail"] == "upload: line 146, column 1: has no number in column 'kWh'"
+    assert answer.json()["report"]["rejected_lines"][0]["line"] == 146
+    good = imported(server, operator, CSV + "2024-06-04T00:00:00Z,x\n", meter=517, partial="true")
+    assert (good.json()["readings"], good.json()["rejected"]) == (144, 1)
+
+
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        ({"format": "nothing"}, "no format 'nothing'"),
+        ({"zone": "Nowhere/Land"}, "unknown time zone"),
+        ({"meter": "x"}, "must be 1 to 999999999"),
+        ({"unit": "furlongs"}, ""),
+        ({}, "names no meter"),
+    ],
+)
+def test_a_wrong_wish_is_a_400(
+    server: Server, operator: str, query: dict[str, str], problem: str
+) -> None:
+    answer = imported(server, operator, CSV, **query)
+    assert answer.status_code == 400
+    assert problem in answer.text
+
+
+def test_a_form_carries_a_packed_file(server: Server, operator: str, shared_data: Path) -> None:
+    file = shared_data / "nem12_examples" / "examples" / "Example_different_intervals.zip"
+    with client_of(server.url, operator) as client:
+        answer = client.post("/imports", files={"file": (file.name, file.read_bytes())})
+    report = answer.json()
+    assert (report["file"], report["format"], report["readings"]) == (file.name, "nem12", 96)
+
+
+def test_a_file_that_is_too_large_is_a_413(tmp_path: Path) -> None:
+    with running_server(tmp_path, settings={"upload_bytes_max": "2000"}) as small:
+        database = Database(f"sqlite:///{tmp_path / 'meterbook.sqlite'}")
+        token = signed_in(database, "admin", role=Role.ADMIN)[1]
+        database.close()
+        assert imported(small, token, CSV, meter=1).status_code == 413
+        with client_of(small.url, token) as client:
+            assert client.post("/imports", files={"file": CSV.encode()}).status_code == 413
+
+
+@pytest.mark.parametrize("name", ["csv", "parquet", "nem12", "espi"])
+def test_what_leaves_comes_in_again(server: Server, owner: str, operator: str, name: str) -> None:
+    imported(server, owner, CSV, meter=METER)
+    with client_of(server.url, owner) as client:
+        file = client.get(f"/exports/{name}", params={"meter": METER})
+    assert file.status_code == 200
+    assert "readings." in file.headers["content-disposition"]
+    with client_of(server.url, operator) as client:
+        named = {"meter": METER} if name in {"nem12", "espi"} else {}
+        back = client.post("/imports", content=file.content, params=named).json()
+    assert (back["status"], back["readings"]) == ("stored", 144)
+    assert (back["new_days"], back["differing"]) == (0, 0)
+
+
+def test_a_household_gets_all_its_own_and_nothing_else(
+    server: Server, owner: str, operator: str
+) -> None:
+    imported(server, operator, CSV, meter=518)
+    imported(server, owner, CSV, meter=METER)
+    with client_of(server.url, owner) as client:
+        archive = zipfile.ZipFile(io.BytesIO(client.get("/exports/zip").content))
+        foreign = client.get("/exports/csv", params={"meter": 518})
+    rows = archive.read("readings.csv").decode().splitlines()
+    assert {row.split(",")[0] for row in rows[1:]} == {str(METER)}
+    assert b"UsagePoint/515" in archive.read("readings.xml")
+    assert len(foreign.text.splitlines()) == 1
+
+
+def octopus(server: Server, token: str, **query: Any) -> dict[str, Any]:
+    basic = base64.b64encode(f"{token}:".encode()).decode()
+    answer = httpx.get(
+        f"{server.url}/v1/electricity-meter-points/{METER}/meters/any/consumption/",
+        params=query,
+        headers={"Authorization": f"Basic {basic}"},
+        follow_redirects=True,
+    )
+    assert answer.status_code == 200, answer.text
+    content: dict[str, Any] = answer.json()
+    return content
+
+
+def test_octopus_clients_page_through_consumption(server: Server, owner: str) -> None:
+    imported(server, owner, CSV, meter=METER)
+    newest = octopus(server, owner, page_size=50)
+    assert (newest["count"], len(newest["results"]), newest["previous"]) == (144, 50, None)
+    assert newest["results"][0] == {
+        "consumption": 0.047,
+        "interval_start": "2024-06-03T23:30:00+00:00",
+        "interval_end": "2024-06-04T00:00:00+00:00",
+    }
+    rest = httpx.get(newest["next"], headers={"Authorization": f"Token {owner}"}).json()
+    assert rest["results"][0]["interval_start"] == "2024-06-02T22:30:00+00:00"
+    days = octopus(server, owner, group_by="day", order_by="period")
+    assert [day["consumption"] for day in days["results"]] == [DAY_KWH] * 3
+    some = octopus(
+        server, owner, period_from="2024-06-02T00:00:00Z", period_to="2024-06-02T01:00:00Z"
+    )
+    assert some["count"] == 2
+    for grouping, count in (("hour", 72), ("week", 2), ("month", 1), ("quarter", 1)):
+        assert octopus(server, owner, group_by=grouping)["count"] == count
+
+
+def test_basic_credentials_open_nothing_else(server: Server, owner: str) -> None:
+    basic = base64.b64encode(f"{owner}:".encode()).decode()
+    answer = httpx.get(f"{server.url}/imports", headers={"Authorization": f"Basic {basic}"})
+    assert answer.status_code == 401
