@@ -22,6 +22,8 @@ from meterbook.queries.channel_days import DayReadings, channel_days
 from meterbook.queries.meter_places import MeterPlace
 from meterbook.queries.points import by_point
 
+_NOTHING_ESTIMATED = 0.0  # the very object: the wire leaves out what is its default
+
 
 class ConsumptionPoint(
     msgspec.Struct,
@@ -41,7 +43,7 @@ class ConsumptionPoint(
     """How many ended intervals of it have no reading."""
     ends_at: str | None = None
     """Only where the point is longer than the resolution: all that is known is a total."""
-    estimated_kwh: float = 0.0
+    estimated_kwh: float = _NOTHING_ESTIMATED
     """The part of it that was estimated; only where there is one."""
 
 
@@ -179,13 +181,14 @@ def _point(parts: list[_Part], *, zone: ZoneInfo, resolution: Resolution) -> Con
     qualities = frozenset[int]().union(*(part.qualities for part in parts))
     quality = Quality(next(iter(qualities))) if len(qualities) == 1 else Quality.MIXED
     too_long = first.length_s > FINE_S.get(resolution, first.length_s)
+    estimated_wh = sum(part.estimated_wh for part in parts)
     return ConsumptionPoint(
         starts_at=_text(first.starts_at, zone),
         energy_kwh=wh_to_kwh(sum(part.energy_wh for part in parts)) if is_known else None,
         quality=quality.word if is_known else None,
         missing_intervals=sum(part.count - part.known for part in parts),
         ends_at=_text(first.starts_at + first.length_s, zone) if too_long else None,
-        estimated_kwh=wh_to_kwh(sum(part.estimated_wh for part in parts)),
+        estimated_kwh=wh_to_kwh(estimated_wh) if estimated_wh else _NOTHING_ESTIMATED,
     )
 
 

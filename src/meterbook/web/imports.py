@@ -21,7 +21,7 @@ from meterbook.queries.meter_places import meters_of_account
 from meterbook.registry.accounts import Account
 from meterbook.registry.import_log import LoggedImport, logged_imports
 from meterbook.web.languages import gettext
-from meterbook.web.pages import rendered, sign_in_first
+from meterbook.web.pages import rendered, sign_in_first, wants_page
 
 PATH = "/files"
 SHOWN_MAX = 10
@@ -62,9 +62,9 @@ def imports_page(
     request: Request[Any, Any, Any], caller: NamedDependency[Caller]
 ) -> Template | Redirect:
     """Show the form and what was imported."""
-    if caller.account is None:
+    if caller.account is None and wants_page(request):
         return sign_in_first(request)
-    page = ImportsPage(_logged(book_of(request), caller.account))
+    page = ImportsPage(_logged(book_of(request), caller.signed_in()))
     return rendered(request, caller, "imports.html", page=page)
 
 
@@ -100,9 +100,9 @@ def my_readings(
     request: Request[Any, Any, Any], caller: NamedDependency[Caller], now: NamedDependency[int]
 ) -> Stream | Redirect:
     """Send all readings of one's own meters, as an archive."""
-    if caller.account is None:
+    if caller.account is None and wants_page(request):
         return sign_in_first(request)
-    selection = Selection(account_id=caller.account.id)
+    selection = Selection(account_id=caller.signed_in().id)
     with book_of(request).database.reading() as connection:
         content = temporary_file(connection, "zip", selection, now=now)
     disposition = 'attachment; filename="meterbook.zip"'
