@@ -44,6 +44,15 @@ def signed_in(
         return account, issue_token(connection, account_id=account.id, purpose="api", now=now)
 
 
+def session_of(database: Database, account: Account) -> str:
+    """Begin a browser's session of the account, and return its secret."""
+    now = int(time.time())
+    with database.writing() as connection:
+        return issue_token(
+            connection, account_id=account.id, purpose="session", now=now, valid_s=86_400
+        )
+
+
 def client_of(url: str, token: str | None = None) -> httpx.Client:
     """Return an HTTP client that shows the token as the seed writes it."""
     headers = {"Authorization": f"Token {token}"} if token else {}

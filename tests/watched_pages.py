@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Request
 
+from meterbook.access import SESSION_COOKIE
 from servers import Server
 
 WIDTHS = (360, 1280)
@@ -22,15 +23,26 @@ _RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "b
 
 @contextmanager
 def watched_page(
-    browser: Browser, server: Server, *, width: int = 1280, scheme: str = "light"
+    browser: Browser,
+    server: Server,
+    *,
+    width: int = 1280,
+    scheme: str = "light",
+    session: str | None = None,
 ) -> Iterator[Page]:
-    """Give a page of a browser of its own; at the end there must be no complaint."""
+    """
+    Give a page of a browser of its own; at the end there must be no complaint.
+
+    :param session: the secret of a session that is open already.
+    """
     context = browser.new_context(
         viewport={"width": width, "height": 800},
         color_scheme="dark" if scheme == "dark" else "light",
         base_url=server.url,
         reduced_motion="reduce",
     )
+    if session:
+        context.add_cookies([{"name": SESSION_COOKIE, "value": session, "url": server.url}])
     page = context.new_page()
     complaints: list[str] = []
     page.on("console", lambda message: _must_be_a_refusal(message.text, complaints))

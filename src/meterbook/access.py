@@ -65,6 +65,8 @@ class Book(msgspec.Struct, frozen=True):
     """How long a session may last, however much it is used."""
     attempt_limits: AttemptLimits = AttemptLimits()
     trusted_proxies: Sequence[Network] = ()
+    region_group_min: int = 10
+    """Homes that must have reported a day before households see their average."""
     region_map: RegionMap | None = None
     """Shapes of the regions; None: no map."""
 

@@ -240,6 +240,7 @@ def _litestar(running: _Meterbook) -> Litestar:
             reading_kwh_max=Decimal(str(settings.reading_kwh_max)),
         ),
         upload_bytes_max=settings.upload_bytes_max,
+        region_group_min=settings.region_group_min,
         region_map=_region_map(settings.regions),
     )
     return app

@@ -40,6 +40,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     session_days: int = 90
     live_streams_per_account: int = 8
     silent_intervals: int = 4
+    region_group_min: int = 10
     regions: str = ""
     token_days: int = 0
     wrong_sign_ins_per_minute: int = 5
@@ -89,6 +90,7 @@ SENTENCES = {
     "session_days": "After how many days a browser is signed out, however much it is used.",
     "live_streams_per_account": "Pages of one account that one process keeps up to date at once.",
     "silent_intervals": "Half-hours without a reading after which a meter counts as silent.",
+    "region_group_min": "Homes that must have reported a day before others see their average.",
     "regions": "GeoJSON file that draws the regions; each feature's property name is the region's.",
     "token_days": "For how many days an API token is valid; 0: until the next sign-in.",
     "wrong_sign_ins_per_minute": "Wrong passwords for one account from one address in a minute.",

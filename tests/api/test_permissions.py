@@ -46,11 +46,14 @@ DECISIONS: dict[str, frozenset[str]] = {
     "GET /sites/{location_id:int}": OWNER | STAFF,
     "GET /hosts/{host_id:int}": OWNER | STAFF,
     "GET /profile/{meter_id:str}/consumption/figures": OWNER | STAFF,
+    "GET /profile/{meter_id:str}/region": OWNER | STAFF,
     "POST /profile": frozenset(),  # a form: without the page's own token nobody
     "POST /profile/{meter_id:str}/name": frozenset(),
     "GET /register": EVERYBODY,
     "POST /register": frozenset(),
     "GET /profile/{meter_id:str}/live": OWNER | STAFF,
+    "GET /sites/{location_id:int}/live": OWNER | STAFF,
+    "GET /hosts/{host_id:int}/live": OWNER | STAFF,
     "GET /management-dashboard/live": STAFF,
     "GET /account": SIGNED_IN,
     "POST /account/password": frozenset(),  # forms

@@ -37,6 +37,36 @@ PAGES = {
     "site": ("household", "/sites/1"),
     "host": ("household", "/hosts/1"),
     "consumption-month": ("household", f"{METER}/consumption?period=prev-month"),
+    "files": ("household", "/files"),
+    "account": ("household", "/account"),
+    "dashboard": ("operator", "/management-dashboard/"),
+    "dashboard-month": ("operator", "/management-dashboard/?period=prev-month"),
+    "region": ("operator", "/management-dashboard/region?region=Central%20London"),
+    "silent": ("operator", "/management-dashboard/silent"),
+    "unclaimed": ("operator", "/management-dashboard/unclaimed"),
+    "conflicts": ("operator", "/management-dashboard/conflicts"),
+    "operator-meters": ("operator", "/profile"),
+    "manage": ("admin", "/manage"),
+    **{
+        f"manage-{kind}": ("admin", f"/manage/{kind}")
+        for kind in (
+            "locations",
+            "hosts",
+            "meters",
+            "meter-models",
+            "registers",
+            "measurements",
+            "accounts",
+            "audit",
+            "hosts/new",
+            "hosts/1",
+            "hosts/1/remove",
+            "accounts/1",
+            "meter-models/1",
+            "locations/1",
+        )
+    },
+    "admin-files": ("admin", "/files"),
 }
 """Name of the picture to whose session, and which address."""
 
@@ -75,7 +105,9 @@ def take_all(browser: Browser, url: str, wanted: tuple[str, ...]) -> None:
                     sign_in(page, account)
                 for name, (who, address) in PAGES.items():
                     if who == account and name.startswith(wanted):
-                        picture(page, address, FOLDER / f"{name}-{width}-{scheme}.png")
+                        picture(
+                            page, address, FOLDER / f"{name.replace('/', '-')}-{width}-{scheme}.png"
+                        )
                 context.close()
 
 

@@ -1,6 +1,7 @@
 """The household's pages in a real browser: every page, every period, by mouse and by keyboard."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from books import record_packets
-from callers import PASSWORD, signed_in
+from callers import PASSWORD, client_of, signed_in
 from meterbook.intake.packet_fields import Packet
 from meterbook.registry.meters import claim_meters
 from meterbook.storage.database import Database
@@ -205,6 +206,49 @@ def test_a_meter_of_somebody_else_is_not_found(browser: Browser, server: Server)
     assert "Not found" in page.inner_text("main")
     must_be_good(page)
     page.close()
+
+
+@pytest.mark.parametrize("path", [METER, f"{METER}/consumption"])
+def test_a_new_reading_moves_the_open_page_and_leaves_the_reader_alone(
+    browser: Browser, server: Server, path: str
+) -> None:
+    with watched_page(browser, server, width=360) as page:
+        page.goto(path)
+        sign_in(page, "anna", PASSWORD)
+        page.wait_for_selector("html[data-live=open]", state="attached")
+        page.click(".behind summary")
+        page.focus(".behind .scroll")
+        page.evaluate("scrollTo(0, 400)")
+        before = page.inner_text("main"), _drawn(page)
+        with client_of(server.url) as meter:
+            packet = {"id": 999_999_999, **_last_half_hour()}
+            assert meter.post("/meter", json=packet).status_code == 201
+        page.wait_for_selector("html[data-live-updates]", state="attached", timeout=10_000)
+        assert page.inner_text("main") != before[0]
+        assert _drawn(page) != before[1]
+        assert page.locator(".behind[open]").count() == 1
+        assert page.evaluate("document.activeElement.matches('.behind .scroll')")
+        assert page.evaluate("scrollY") == 400
+        must_be_good(page)
+
+
+def test_a_period_that_is_over_is_not_kept_up_to_date(browser: Browser, server: Server) -> None:
+    with watched_page(browser, server) as page:
+        page.goto(DAY)
+        sign_in(page, "anna", PASSWORD)
+        assert page.locator("[data-live], script[src*=live]").count() == 0
+
+
+def _last_half_hour() -> dict[str, object]:
+    stamp = time.strftime("%Y-%m-%dT%H:%M:00Z", time.gmtime())
+    return {"timestamp": stamp, "reading_kWh": (1_000 + time.time_ns() % 9_000) / 1000}
+
+
+def _drawn(page: Page) -> object:
+    return page.evaluate(
+        "[...document.querySelectorAll('.chart-canvas')]"
+        ".map((canvas) => canvas.data.map((trace) => [...(trace.y ?? [])]))"
+    )
 
 
 def _bar_colours(page: Page) -> set[str]:

@@ -82,12 +82,12 @@ class Listening(threading.Thread):
             self.is_open.set()
             self.has_ended.set()
 
-    def waits_for(self, name: str) -> tuple[str, Any, str]:
-        """Return the first event of that name."""
+    def waits_for(self, name: str, **said: object) -> tuple[str, Any, str]:
+        """Return the first event of that name that says so."""
         end = time.monotonic() + WAIT_S
         while time.monotonic() < end:
             for event in self.events:
-                if event[0] == name:
+                if event[0] == name and event[1].items() >= said.items():
                     return event
             time.sleep(0.05)
         raise AssertionError(self.events)
@@ -127,14 +127,10 @@ def test_a_reading_reaches_every_page_of_both_workers_and_of_everybody_who_may_s
     with listening(server, anna, anna, anna, operator, operator) as pages:
         post(server, 1.25)
         for page in pages:
-            _, news, number = page.waits_for("reading")
-            assert news["kWh"] == 1.25
-            assert number.isdigit()
-        for page in pages:
-            page.events.clear()
+            assert page.waits_for("reading", kWh=1.25)[2].isdigit()
         post(server, 2.5)
         for page in pages:
-            assert page.waits_for("reading")[1]["kWh"] == 2.5
+            assert page.waits_for("reading", kWh=2.5)
 
 
 def test_a_page_that_was_away_is_told_to_look_at_everything(server: Server, book: Database) -> None:

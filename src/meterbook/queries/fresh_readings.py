@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from meterbook import daybook
 from meterbook.storage.dialects import batch
 from meterbook.storage.rollup_tables import region_half_hours
+from meterbook.storage.tables import host_health
 
 Fresh = dict[int, dict[int, tuple[int, int]]]
 """Channel to interval start to amount and when it was received, UTC epoch milliseconds."""
@@ -29,6 +30,16 @@ def open_by_channel(connection: sa.Connection, channel_ids: Collection[int], *, 
     for row in connection.execute(sa.text(statement), parameters):
         fresh[row.channel_id][row.starts_at] = (row.amount, row.received_at_ms)
     return fresh
+
+
+def polls_by_host(connection: sa.Connection, host_ids: Collection[int]) -> dict[int, int]:
+    """Return when each of these hosts was last polled, UTC epoch milliseconds."""
+    if not host_ids:
+        return {}
+    found = sa.select(host_health.c.host_id, host_health.c.attempted_at_ms).where(
+        host_health.c.host_id.in_(sorted(host_ids))
+    )
+    return {row.host_id: row.attempted_at_ms for row in connection.execute(found)}
 
 
 def regions_summed_at(connection: sa.Connection) -> int:

@@ -90,6 +90,42 @@ def regional_days(
     ]
 
 
+def closed_days_of_region(
+    connection: sa.Connection, *, region: str, first_day: date, end_day: date
+) -> list[RegionDay]:
+    """Return those days of a region that are closed in every zone its meters live in."""
+    days = (day_number(first_day), day_number(end_day))
+    closes = _closes(connection, *days)
+    of_region = region_half_hours.c.region == region
+    still_open = {
+        row.day
+        for row in connection.execute(
+            sa.select(region_half_hours.c.day, region_half_hours.c.zone)
+            .where(of_region, region_half_hours.c.day >= days[0], region_half_hours.c.day < days[1])
+            .distinct()
+        )
+        if (row.day, row.zone) not in closes
+    }
+    total: dict[int, _Sums] = {}
+    for (day, _, _), sums in _closed(connection, *days, region=region).items():
+        so_far = msgspec.structs.astuple(total.get(day, _Sums()))
+        more = msgspec.structs.astuple(sums)
+        total[day] = _Sums(*(a + b for a, b in zip(so_far, more, strict=True)))
+    return [
+        RegionDay(
+            numbered_day(day),
+            region,
+            sums.energy,
+            sums.channels,
+            sums.known,
+            sums.known + sums.missing,
+            sums.estimated,
+        )
+        for day, sums in sorted(total.items())
+        if day not in still_open
+    ]
+
+
 def as_of(connection: sa.Connection) -> int | None:
     """Return when the open days were last summed, UTC epoch seconds; None: never."""
     found: int | None = connection.execute(
@@ -107,7 +143,9 @@ def region_names(connection: sa.Connection) -> list[str]:
     )
 
 
-def _closed(connection: sa.Connection, first: int, end: int) -> dict[_Key, _Sums]:
+def _closed(
+    connection: sa.Connection, first: int, end: int, *, region: str | None = None
+) -> dict[_Key, _Sums]:
     sums: dict[_Key, _Sums] = {}
     for table in (region_days, region_day_changes):
         found = (
@@ -120,6 +158,8 @@ def _closed(connection: sa.Connection, first: int, end: int) -> dict[_Key, _Sums
             .where(table.c.day >= first, table.c.day < end)
             .group_by(table.c.day, table.c.zone, table.c.region)
         )
+        if region is not None:
+            found = found.where(table.c.region == region)
         _add_rows(sums, connection.execute(found))
     return sums
 

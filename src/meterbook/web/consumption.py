@@ -26,6 +26,7 @@ from meterbook.exports.consumption_csv import consumption_csv
 from meterbook.queries.consumption import Consumption, consumption
 from meterbook.queries.meter_places import export_place
 from meterbook.queries.period_figures import PeriodFigures
+from meterbook.queries.region_average import RegionAverage, region_average
 from meterbook.registry.accounts import Account
 from meterbook.web.consumption_page import Asked, consumption_page_of, figures_of
 from meterbook.web.pages import rendered, sign_in_first, wants_page
@@ -75,7 +76,8 @@ def consumption_page(
             connection, account, meter_id, period, (first_day, end_day), resolution, flow, now=now
         )
         if page_wanted:
-            page = consumption_page_of(connection, asked)
+            group_min = book_of(request).region_group_min
+            page = consumption_page_of(connection, asked, group_min=group_min)
             return rendered(request, caller, "consumption.html", page=page)
         answer = consumption(
             connection,
@@ -109,6 +111,36 @@ def consumption_figures(
             connection, account, meter_id, period, (first_day, end_day), None, flow, now=now
         )
         return figures_of(connection, asked)
+
+
+@get(
+    "/profile/{meter_id:str}/region",
+    sync_to_thread=True,
+    summary="What homes of the meter's region use on an average day",
+)
+def region_of_meter(
+    request: Request[Any, Any, Any],
+    caller: NamedDependency[Caller],
+    now: NamedDependency[int],
+    meter_id: FromPath[str],
+    period: FromQuery[str] = "prev-month",
+    first_day: FirstDay = None,
+    end_day: EndDay = None,
+) -> RegionAverage:
+    """Answer with the average home of the region, or why that is withheld."""
+    account = caller.signed_in()
+    book = book_of(request)
+    with book.database.reading() as connection:
+        place = visible_meter(connection, caller=account, written_id=meter_id)
+        zone = time_zone(place.zone)
+        name = "" if first_day or end_day else period
+        return region_average(
+            connection,
+            place=place,
+            period=_period(name, first_day, end_day, now=now, zone=zone),
+            group_min=book.region_group_min,
+            now=now,
+        )
 
 
 def _asked(

@@ -24,6 +24,7 @@ from meterbook.queries.period_figures import (
     counted_days,
     period_figures,
 )
+from meterbook.queries.region_average import RegionAverage, region_average
 from meterbook.queries.time_of_day import days_by_time
 from meterbook.web.consumption_charts import (
     ROWS_MAX,
@@ -74,6 +75,10 @@ class ConsumptionPage(msgspec.Struct, frozen=True):
     """The bars in a sentence, for who does not see them."""
     rows: list[Row]
     rows_left_out: int
+    region: RegionAverage | None
+    """Homes of the region; None where what they use is not the question."""
+    is_live: bool
+    """Whether new readings may belong to it: it is not over yet."""
     heat: Figure | None
     typical: list[TypicalTime]
 
@@ -96,8 +101,14 @@ def figures_of(connection: sa.Connection, asked: Asked) -> PeriodFigures:
     return _figures(asked, counted, earlier, earlier_days)
 
 
-def consumption_page_of(connection: sa.Connection, asked: Asked) -> ConsumptionPage:
-    """Return the page of what was asked."""
+def consumption_page_of(
+    connection: sa.Connection, asked: Asked, *, group_min: int
+) -> ConsumptionPage:
+    """
+    Return the page of what was asked.
+
+    :param group_min: homes that must have reported before their average is shown.
+    """
     place, period, zone = asked.place, asked.period, time_zone(asked.place.zone)
     days, earlier, earlier_days = _read(connection, asked)
     counted = counted_days(days, period=period, now=asked.now)
@@ -129,6 +140,12 @@ def consumption_page_of(connection: sa.Connection, asked: Asked) -> ConsumptionP
         shows_missing=any(is_missing_drawn(bar) for bar in drawn),
         summary=_summary(answer),
         rows=table_rows(answer, before),
+        region=None
+        if asked.is_export
+        else region_average(
+            connection, place=place, period=period, group_min=group_min, now=asked.now
+        ),
+        is_live=period.ends_at > asked.now,
         rows_left_out=max(len(answer.points) - ROWS_MAX, 0),
         heat=heat,
         typical=typical,

@@ -9,6 +9,8 @@ watching: nobody looks. A stream ends when its session does.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -17,7 +19,7 @@ from litestar.response import ServerSentEventMessage
 
 from meterbook.domain.local_days import utc_text
 from meterbook.domain.units import wh_to_kwh
-from meterbook.queries.fresh_readings import Fresh, open_by_channel, regions_summed_at
+from meterbook.queries.fresh_readings import open_by_channel, polls_by_host, regions_summed_at
 from meterbook.registry.sessions import living_tokens
 from meterbook.storage.database import Database
 
@@ -25,9 +27,31 @@ LOOK_EVERY_S = 2.0
 HEARTBEAT_EVERY_S = 15.0  # proxies end what is quiet for a minute
 _PAGE_LOADS_S = 5  # between asking for a page and opening its stream
 _QUEUE_MAX = 100  # a page that reads this slowly asks for all of it again
-REGIONS = 0
-"""The channel that stands for the sums of regions; no channel has this id."""
 _log = structlog.get_logger()
+
+
+class Watched(StrEnum):
+    """What a page may be told of."""
+
+    CHANNEL = "channel"
+    """Its readings."""
+    HOSTS = "hosts"
+    """When they were polled."""
+    REGIONS = "regions"
+    """When their open days were summed."""
+
+
+class Topic(NamedTuple):
+    """What one page shows."""
+
+    watched: Watched
+    ids: tuple[int, ...] = ()
+    """One channel, or the hosts of the page."""
+
+
+REGIONS = Topic(Watched.REGIONS)
+_Known = dict[int, tuple[int, int]]
+"""Interval start, host or 0 to amount and when it came, UTC epoch milliseconds."""
 
 
 class TooManyStreamsError(RuntimeError):
@@ -35,12 +59,12 @@ class TooManyStreamsError(RuntimeError):
 
 
 class _Stream:
-    def __init__(self, *, channel_id: int, account_id: int, token_hash: str, since_ms: int) -> None:
+    def __init__(self, *, topic: Topic, account_id: int, token_hash: str, since_ms: int) -> None:
         self.since_ms = since_ms
-        self.channel_id = channel_id
+        self.topic = topic
         self.account_id = account_id
         self.token_hash = token_hash
-        self.known: dict[int, tuple[int, int]] | None = None
+        self.known: _Known | None = None
         self.messages: asyncio.Queue[ServerSentEventMessage | None] = asyncio.Queue()
 
     def tell(self, message: ServerSentEventMessage) -> None:
@@ -72,12 +96,11 @@ class LiveStreams:
         self._closed = False
 
     def watch(
-        self, *, channel_id: int, account_id: int, token_hash: str, resumed: bool
+        self, *, topic: Topic, account_id: int, token_hash: str, resumed: bool
     ) -> AsyncIterator[ServerSentEventMessage]:
         """
-        Return what is new of the channel from now on, until the session ends.
+        Return what is new of the topic from now on, until the session ends.
 
-        :param channel_id: or REGIONS.
         :param resumed: the page was away: it is told to look at everything once.
         :raises TooManyStreamsError: if the account watches as much as it may.
         """
@@ -85,7 +108,7 @@ class LiveStreams:
         if mine >= self._per_account_max:
             raise TooManyStreamsError
         stream = _Stream(
-            channel_id=channel_id,
+            topic=topic,
             account_id=account_id,
             token_hash=token_hash,
             since_ms=(self._clock() - _PAGE_LOADS_S) * 1000,
@@ -134,19 +157,15 @@ class LiveStreams:
                 continue
             for stream in streams:
                 if stream.token_hash in living:
-                    _tell_what_is_new(stream, fresh[stream.channel_id])
+                    _tell_what_is_new(stream, fresh[stream.topic])
                 else:
                     stream.messages.put_nowait(None)
             await asyncio.sleep(LOOK_EVERY_S)
 
-    def _ask(self, streams: list[_Stream]) -> tuple[Fresh, set[str]]:
+    def _ask(self, streams: list[_Stream]) -> tuple[dict[Topic, _Known], set[str]]:
         now = self._clock()
-        channel_ids = {stream.channel_id for stream in streams}
         with self._database.reading() as connection:
-            fresh = open_by_channel(connection, channel_ids - {REGIONS}, now=now)
-            if REGIONS in channel_ids:
-                summed_at = regions_summed_at(connection)
-                fresh[REGIONS] = {0: (0, summed_at * 1000)}
+            fresh = _fresh(connection, {stream.topic for stream in streams}, now=now)
             living = living_tokens(
                 connection,
                 {stream.token_hash for stream in streams},
@@ -156,29 +175,43 @@ class LiveStreams:
         return fresh, living
 
 
-def _tell_what_is_new(stream: _Stream, fresh: dict[int, tuple[int, int]]) -> None:
+def _fresh(connection: sa.Connection, topics: set[Topic], *, now: int) -> dict[Topic, _Known]:
+    ids: dict[Watched, set[int]] = {watched: set() for watched in Watched}
+    for topic in topics:
+        ids[topic.watched].update(topic.ids)
+    readings = open_by_channel(connection, ids[Watched.CHANNEL], now=now)
+    polls = polls_by_host(connection, ids[Watched.HOSTS])
+    fresh: dict[Topic, _Known] = {}
+    for topic in topics:
+        if topic.watched is Watched.CHANNEL:
+            fresh[topic] = readings[topic.ids[0]]
+        elif topic.watched is Watched.HOSTS:
+            fresh[topic] = {host: (0, polls[host]) for host in topic.ids if host in polls}
+        else:
+            fresh[topic] = {0: (0, regions_summed_at(connection) * 1000)}
+    return fresh
+
+
+def _tell_what_is_new(stream: _Stream, fresh: _Known) -> None:
     if stream.known is None:  # what came since the page was asked for may not be on it
         stream.known = {start: row for start, row in fresh.items() if row[1] <= stream.since_ms}
     for start in sorted(start for start in fresh if stream.known.get(start) != fresh[start]):
-        stream.tell(_message(stream.channel_id, start, *fresh[start]))
+        stream.tell(_message(stream.topic.watched, start, *fresh[start]))
     stream.known = fresh
 
 
-def _message(
-    channel_id: int, starts_at: int, amount: int, received_at_ms: int
-) -> ServerSentEventMessage:
-    if channel_id == REGIONS:
-        return ServerSentEventMessage(
-            event="regions",
-            data=_json({"as_of": utc_text(received_at_ms // 1000)}),
-            id=str(received_at_ms),
-        )
-    news = {
-        "starts_at": utc_text(starts_at),
-        "kWh": wh_to_kwh(amount),
-        "received_at": utc_text(received_at_ms // 1000),
-    }
-    return ServerSentEventMessage(event="reading", data=_json(news), id=str(received_at_ms))
+def _message(watched: Watched, key: int, amount: int, came_at_ms: int) -> ServerSentEventMessage:
+    came_at = utc_text(came_at_ms // 1000)
+    news: dict[str, object]
+    match watched:
+        case Watched.CHANNEL:
+            event = "reading"
+            news = {"starts_at": utc_text(key), "kWh": wh_to_kwh(amount), "received_at": came_at}
+        case Watched.HOSTS:
+            event, news = "poll", {"host": key, "polled_at": came_at}
+        case Watched.REGIONS:
+            event, news = "regions", {"as_of": came_at}
+    return ServerSentEventMessage(event=event, data=_json(news), id=str(came_at_ms))
 
 
 def _json(news: dict[str, object]) -> str:

@@ -2,7 +2,8 @@
 // comes only when there is one to draw. Colours are names of the stylesheet's tokens ("@import"),
 // looked up here, so a change between light and dark only needs drawing anew.
 
-const canvases = [...document.querySelectorAll(".chart-canvas[data-figure]")];
+const canvases = () => [...document.querySelectorAll(".chart-canvas[data-figure]")];
+let loading = null;
 
 // Plotly writes style attributes and style elements, which the page's policy forbids as markup;
 // through the CSS object model it allows the same.
@@ -53,19 +54,25 @@ function painted(part) {
 async function draw(canvas) {
   const figure = painted(JSON.parse(document.getElementById(canvas.dataset.figure).textContent));
   const config = { displayModeBar: false, responsive: true, scrollZoom: false, ...figure.config };
-  const layout = { ...figure.layout, font: { ...figure.layout.font, family: getComputedStyle(document.body).fontFamily } };
+  // A chart that is drawn anew keeps what the reader zoomed into.
+  const layout = { uirevision: "kept", ...figure.layout, font: { ...figure.layout.font, family: getComputedStyle(document.body).fontFamily } };
   canvas.classList.add("is-drawn");
   await window.Plotly.react(canvas, figure.data, layout, config);
   canvas.dataset.drawn = "yes";
 }
 
-export function redraw() {
-  return Promise.all(canvases.map(draw));
-}
-
-if (canvases.length) {
+async function loadPlotly() {
   writeStylesThroughTheObjectModel();
   await load(document.getElementById("plotly-script").href);
+}
+
+export async function redraw() {
+  if (!canvases().length) return;
+  await (loading ??= loadPlotly());
+  await Promise.all(canvases().map(draw));
+}
+
+if (canvases().length) {
   await redraw();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 }
