@@ -1,5 +1,5 @@
 """
-Makes sure the programs that tests drive are there: PostgreSQL, Chromium and Mosquitto.
+Makes sure the programs that tests drive are there: PostgreSQL, Chromium, Mosquitto and ip.
 
 On Debian as root it installs them; elsewhere it says what is missing and which tests are skipped
 for it. With CI=true a missing one is a failure, in the tests themselves.
@@ -14,12 +14,18 @@ from pathlib import Path
 
 import pytest
 
-POSTGRES_FOLDERS = ("/usr/lib/postgresql/15/bin", "/usr/lib/postgresql/16/bin", "/usr/sbin")
+POSTGRES_FOLDERS = (
+    "/usr/lib/postgresql/15/bin",
+    "/usr/lib/postgresql/16/bin",
+    "/usr/sbin",
+    "/sbin",
+)
 DEBIAN_PACKAGES = {
     "postgres": "postgresql",
     "chromium": "chromium",
     "mosquitto": "mosquitto",
     "mosquitto_pub": "mosquitto-clients",
+    "ip": "iproute2",
 }
 
 

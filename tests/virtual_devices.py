@@ -25,6 +25,9 @@ from meterbook.simulate.modbus.server import BusServer, Device, VirtualBus, serv
 NOON_MS = 1_760_011_200_000  # 2025-10-09 12:00 UTC
 MODELS = {model.name: model for model in catalogued_models()}
 QUICK = BusLimits(timeout_ms=150)
+"""For devices that will not answer."""
+CALM = BusLimits(timeout_ms=10_000)
+"""For those that will, on however slow a machine."""
 
 
 def a_device(model: str = "sdm630", *faults: Fault, has_holes: bool = False) -> VirtualDevice:
@@ -127,7 +130,7 @@ def a_host(
     slave: int = 1,
     address: str = "127.0.0.1",
     period_s: int = 60,
-    limits: BusLimits = QUICK,
+    limits: BusLimits = CALM,
     names: Sequence[str] | None = None,
 ) -> PolledHost:
     """Return a host that points at a virtual device."""

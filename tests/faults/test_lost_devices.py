@@ -11,7 +11,7 @@ from meterbook.domain.host_polls import HostPoll, PollFailure
 from meterbook.intake.modbus.collector import Collector
 from meterbook.registry.poll_plans import PollPlan
 from servers import free_port
-from virtual_devices import a_host, run
+from virtual_devices import QUICK, a_host, run
 
 DIAL = "active_energy_consumed"
 
@@ -47,7 +47,7 @@ class Watched:
         self.polls.append(poll)
         self._news.set()
 
-    async def until(self, failures: set[PollFailure], *, within_s: float = 20) -> None:
+    async def until(self, failures: set[PollFailure], *, within_s: float = 60) -> None:
         """Wait for a poll with these failures, of those to come."""
         self.polls.clear()
         async with asyncio.timeout(within_s):
@@ -59,7 +59,7 @@ class Watched:
 def test_a_device_that_is_killed_or_hidden_is_read_again_when_it_is_back() -> None:
     async def work() -> None:
         port = free_port()
-        plan = PollPlan(1, {1: a_host(port, "sdm120", period_s=1)})
+        plan = PollPlan(1, {1: a_host(port, "sdm120", period_s=1, limits=QUICK)})
         watched = Watched()
         collector = Collector(
             lambda version: None if version == 1 else plan, watched.deliver, look_every_s=1

@@ -12,8 +12,10 @@ from meterbook.intake.modbus.host_reader import HostReader
 from meterbook.registry.poll_plans import PolledHost
 from meterbook.simulate.modbus.faults import Fault
 from virtual_devices import (
+    CALM,
     MODELS,
     NOON_MS,
+    QUICK,
     a_device,
     a_host,
     expected_amounts,
@@ -46,6 +48,8 @@ def test_a_poll_gives_what_the_device_holds_to_the_last_digit(model: str, rtu: b
     run(work())
 
 
+SOON = BusLimits(timeout_ms=300)  # before the late answer of a slow device
+UNANSWERED = {Fault.SILENCE, Fault.SLOW, Fault.WRONG_TRANSACTION}
 FAILURES = {
     Fault.SILENCE: PollFailure.TIMEOUT,
     Fault.SLOW: PollFailure.TIMEOUT,
@@ -61,7 +65,9 @@ def test_each_fault_is_reported_by_its_kind(fault: Fault, rtu: bool) -> None:
     async def work() -> None:
         address = "rtu+tcp://127.0.0.1" if rtu else "127.0.0.1"
         async with served(a_device("sdm120", fault), rtu=rtu) as server:
-            result = await polled_once(a_host(server.port, "sdm120", address=address))
+            limits = QUICK if fault in UNANSWERED else CALM
+            host = a_host(server.port, "sdm120", address=address, limits=limits)
+            result = await polled_once(host)
         assert result.amounts == {}
         assert set(result.failures.values()) == {FAILURES[fault]}
         assert len(result.failures) == len(MODELS["sdm120"].registers)
@@ -103,7 +109,7 @@ def test_one_bad_answer_is_recovered_from_in_the_same_poll(
         monkeypatch.setattr(device.faults, "strikes", once)
         address = "rtu+tcp://127.0.0.1" if rtu else "127.0.0.1"
         async with served(device, rtu=rtu) as server:
-            result = await polled_once(a_host(server.port, address=address))
+            result = await polled_once(a_host(server.port, address=address, limits=SOON))
         assert result.failures == {}
         assert result.amounts == expected_amounts(MODELS["sdm630"], device.held(now_ms=NOON_MS))
 
@@ -115,7 +121,10 @@ def test_a_dead_slave_does_not_stop_the_others_on_its_bus() -> None:
         devices = [a_device("sdm120", Fault.SILENCE), *(a_device("sdm120") for _ in range(3))]
         async with served(*devices) as server:
             bus = Bus()
-            hosts = [a_host(server.port, "sdm120", host_id=n, slave=n) for n in range(1, 5)]
+            hosts = [
+                a_host(server.port, "sdm120", host_id=n, slave=n, limits=QUICK if n == 1 else CALM)
+                for n in range(1, 5)
+            ]
             dead, *well = await asyncio.gather(
                 *(poll(HostReader(host, bus), patient=True) for host in hosts)
             )
@@ -154,7 +163,7 @@ def test_neighbours_are_read_together() -> None:
 
 def test_a_connect_delay_and_gaps_are_kept() -> None:
     async def work() -> None:
-        limits = BusLimits(connect_delay_ms=80, gap_ms=60, block_words_max=2, timeout_ms=500)
+        limits = BusLimits(connect_delay_ms=80, gap_ms=60, block_words_max=2, timeout_ms=10_000)
         names = ["voltage_ac", "current", "active_power"]
         async with served(a_device("sdm120")) as server:
             result = await polled_once(a_host(server.port, "sdm120", limits=limits, names=names))

@@ -23,6 +23,7 @@ class Line(asyncio.Protocol):
     def __init__(self, address: BusAddress) -> None:
         self.address = address
         self.is_open = True
+        self.begun = asyncio.Event()
         self._ids = Ids()
         self._transport: asyncio.Transport | None = None
         self._asked: Asked | None = None
@@ -32,6 +33,7 @@ class Line(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = transport  # type: ignore[assignment]
+        self.begun.set()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 asyncio's signature
         """End: whoever waits is told."""
@@ -146,7 +148,7 @@ async def _open_serial(
     loop: asyncio.AbstractEventLoop, protocol: Callable[[], Line], address: BusAddress
 ) -> Line:
     try:
-        _, line = await create_serial_connection(
+        _, made = await create_serial_connection(
             loop,
             protocol,
             address.place,
@@ -160,6 +162,6 @@ async def _open_serial(
         raise
     except Exception as error:  # pyserial lets the system's own through: termios.error
         raise OSError(f"the line refuses its settings: {error}") from error
-    await asyncio.sleep(0)  # the transport introduces itself in the loop's next turn
-    assert isinstance(line, Line)  # noqa: S101 it is what `protocol` made
+    line: Line = made  # type: ignore[assignment] # it is what `protocol` made
+    await line.begun.wait()  # the transport introduces itself some turns of the loop later
     return line

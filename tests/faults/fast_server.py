@@ -1,0 +1,41 @@
+"""
+Meterbook as it is, but its polls are stamped by a fast clock.
+
+Its periods and shifts are short, too.
+"""
+
+import sys
+
+import sqlalchemy as sa
+from granian.constants import Interfaces, Loops
+from granian.server import Server
+
+from fast_time import PERIOD_S, FastTime
+from meterbook import app, collecting
+from meterbook.intake.modbus import host_polls
+from meterbook.registry.poll_plans import PollPlan, poll_plan
+
+SHIFT_S = 4  # asked for every three seconds
+
+
+def _often(connection: sa.Connection, *, period_s: int) -> PollPlan:
+    return poll_plan(connection, period_s=PERIOD_S)
+
+
+def create() -> app.ASGIApplication:
+    """Return the application."""
+    setattr(host_polls, "time", FastTime.of_this_test())
+    setattr(collecting, "SHIFT_S", SHIFT_S)
+    setattr(collecting, "poll_plan", _often)
+    return app.create_app()
+
+
+if __name__ == "__main__":
+    Server(
+        target="fast_server:create",
+        factory=True,
+        port=int(sys.argv[sys.argv.index("--port") + 1]),
+        interface=Interfaces.ASGI,
+        loop=Loops.uvloop,
+        websockets=False,
+    ).serve()
