@@ -23,7 +23,12 @@ from meterbook.settings import Settings
 from meterbook.simulate.demo_book import ACCOUNTS, demo_state, fill
 from meterbook.simulate.demo_homes import DEMO_REGIONS, HOUSEHOLD_METERS, METERS, ZONE
 from meterbook.simulate.demo_live import post_live
-from meterbook.simulate.demo_solar import DEVICES, register_solar_home, serve_solar_home
+from meterbook.simulate.demo_solar import (
+    DEVICES,
+    fill_solar_home,
+    register_solar_home,
+    serve_solar_home,
+)
 from meterbook.simulate.modbus.crowd import Makes
 
 HOST = "127.0.0.1"  # the demo's passwords are known to everybody
@@ -68,7 +73,8 @@ def demo(port: int, data_dir: Path, days: int) -> None:
         ports = _free_ports(len(DEVICES))
         with database.writing() as connection:
             load_catalogue(connection, catalogued_models(), now=now)
-            register_solar_home(connection, account="household", ports=ports, now=now)
+            owner_id = register_solar_home(connection, account="household", ports=ports, now=now)
+        fill_solar_home(database, account_id=owner_id, created_at=created_at, now=now)
     # Threads of the libraries used so far do not survive a fork, and a child would wait for them.
     multiprocessing.set_start_method("spawn")
     url = f"http://{HOST}:{port}"

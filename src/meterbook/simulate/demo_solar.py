@@ -18,9 +18,11 @@ from meterbook.registry.locations import add_location
 from meterbook.registry.meter_models import all_meter_models
 from meterbook.registry.solar_arrays import add_array
 from meterbook.simulate.demo_homes import ZONE
+from meterbook.simulate.demo_past import load_solar_past
 from meterbook.simulate.modbus.crowd import Makes, wall_clock_ms
 from meterbook.simulate.modbus.homes import SunnyHome
 from meterbook.simulate.modbus.server import VirtualBus, serve_bus
+from meterbook.storage.database import Database
 
 HOST = "127.0.0.1"
 POLL_S = 5
@@ -46,9 +48,9 @@ _LOOK_EVERY_S = 0.2
 
 def register_solar_home(
     connection: sa.Connection, *, account: str, ports: list[int], now: int
-) -> None:
+) -> int:
     """
-    Make the home's two hosts, or let them point at these ports.
+    Make the home's two hosts, or let them point at these ports; return the id of who owns them.
 
     :param account: the name of who owns them.
     """
@@ -80,6 +82,22 @@ def register_solar_home(
         assign_measurements(
             connection, host_id=host.id, names=names, zone=ZONE.key, by=None, now=now
         )
+    return owner.id
+
+
+def fill_solar_home(database: Database, *, account_id: int, created_at: int, now: int) -> None:
+    """Load what the home took, fed in and made in the days before the demo was made."""
+    grid_meter, inverter = DEVICES
+    load_solar_past(
+        database,
+        _HOME,
+        account_id=account_id,
+        grid_meter=grid_meter,
+        inverter=inverter,
+        zone=ZONE,
+        until=created_at,
+        now=now,
+    )
 
 
 def serve_solar_home(makes: Makes, ports: list[int], created_at: int, parent: int) -> None:

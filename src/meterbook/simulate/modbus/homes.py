@@ -58,6 +58,10 @@ class SunnyHome(msgspec.Struct, frozen=True):
             yield Powers(at, ends_at, self._load_w(middle), self._pv_w(middle))
             at = ends_at
 
+    def power_at(self, at_ms: int) -> tuple[int, int]:
+        """Return what the house draws and the roof gives at an instant, in W."""
+        return self._load_w(at_ms), self._pv_w(at_ms)
+
     def _pv_w(self, at_ms: int) -> int:
         sine = sine_of_elevation(at_ms / 1000, latitude=self.latitude, longitude=self.longitude)
         clear = clear_sky_w_per_m2(sine)
