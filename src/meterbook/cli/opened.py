@@ -25,9 +25,20 @@ def settings_with(*, data_dir: Path | None = None, database: str | None = None) 
     return settings
 
 
+class NoBookError(RuntimeError):
+    """There is no book where one should be: a folder misspelt, a disk not mounted."""
+
+
 @contextmanager
-def opened_database(settings: Settings) -> Iterator[Database]:
-    """Give the database with the newest schema, and close it."""
+def opened_database(settings: Settings, *, is_new: bool = True) -> Iterator[Database]:
+    """
+    Give the database with the newest schema, and close it.
+
+    :param is_new: whether an empty book may be made where there is none.
+    :raises NoBookError: if there is none and none may be made.
+    """
+    if not (is_new or settings.database or settings.database_file.is_file()):
+        raise NoBookError(f"there is no book in {settings.data_dir}")
     database = Database(settings.database_url)
     try:
         migrate(database)
