@@ -6,12 +6,14 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from meterbook.domain.local_days import time_zone
 from meterbook.intake.files.ahead import ahead
 from meterbook.intake.files.csv_mapping import CsvMapping
 from meterbook.intake.files.local_stamps import local_instants
-from meterbook.intake.files.table_stamps import Stamps, _slow, stamps_of
+from meterbook.intake.files.table_stamps import Stamps, _quick, _slow, stamps_of
 
 JANUARY_2ND_1_30 = 1_672_623_000.0
 
@@ -52,6 +54,37 @@ def test_a_column_may_mix_fractions_and_offsets() -> None:
     zones = _read(["2023-01-02T01:30:00+01:00", "2023-01-02T01:30:00Z"])
     assert zones.is_instant
     assert zones.seconds.tolist() == [JANUARY_2ND_1_30 - 3_600, JANUARY_2ND_1_30]
+
+
+def test_what_stands_behind_the_form_of_the_first_stamp_counts() -> None:
+    half_days = _read(["01/02/2023 12:30 AM", "01/02/2023 12:30 PM"], order="mdy")
+    assert half_days.seconds.tolist() == [JANUARY_2ND_1_30 - 3_600, JANUARY_2ND_1_30 + 39_600]
+    precise = _read(["2023-01-02 01:30", "2023-01-02 01:30:15", "2023-01-02 01:30:00"])
+    assert precise.seconds.tolist() == [JANUARY_2ND_1_30 + more for more in (0, 15, 0)]
+    assert np.isnan(_read(["2023-01-02 01:30", "2023-01-02 01:30.000"]).seconds[1])
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(
+                ["2023-01-02 01:30", "2023-01-02T01:30", "2023-1-2 1:30", "2023-02-30"]
+            ),
+            st.sampled_from(["", ":00", ":15", ":61", ":0", ".0", ":00.000", ":00,5"]),
+            st.sampled_from(
+                ["", " ", "Z", " UTC", "+01:00", "-0330", "+1", "01", " am", "PM", "x"]
+            ),
+        ).map("".join),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_the_quick_way_reads_what_the_careful_one_does(texts: list[str]) -> None:
+    quick = _quick(pl.Series(texts), "ymd")
+    if quick is not None:
+        careful = _slow(pl.Series(texts), "ymd")
+        assert quick.seconds.tolist() == careful.seconds.tolist()
+        assert quick.is_instant == careful.is_instant
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ _QUICK = {
     "mdy": ("%m/%d/%Y %H:%M:%S", "%m/%d/%Y %H:%M"),
 }  # fmt: skip
 _SUFFIXES_MAX = 50  # fractions and offsets: a column has one or two of them
+_SUFFIX = r"\s*(?:Z|UTC|[+-]\d{2}(?::?\d{2})?)?"
+_FRACTION = r"(?:[.,]0+)?"
 _DATE = {
     "ymd": r"(?P<y>\d{4})[-/.]?(?P<m>\d{1,2})[-/.]?(?P<d>\d{1,2})",
     "dmy": r"(?P<d>\d{1,2})[-/.](?P<m>\d{1,2})[-/.](?P<y>\d{4}|\d{2})",
@@ -74,7 +76,8 @@ def _quick(column: pl.Series, order: str) -> Stamps | None:
     seconds = parsed.to_physical().cast(pl.Float64).to_numpy() / 1000
     if longest == width:
         return Stamps(seconds, is_instant=False)
-    return _less_offsets(seconds, column.str.slice(width))
+    suffix = (_FRACTION if form.endswith("%S") else "") + _SUFFIX
+    return _less_offsets(seconds, column.str.slice(width), suffix)
 
 
 def _begins_with(text: str, form: str) -> bool:
@@ -89,10 +92,13 @@ def _width(form: str) -> int:
     return len(datetime(2000, 10, 10).strftime(form))  # noqa: DTZ001 any day with two digits
 
 
-def _less_offsets(seconds: npt.NDArray[np.float64], suffixes: pl.Series) -> Stamps | None:
+def _less_offsets(
+    seconds: npt.NDArray[np.float64], suffixes: pl.Series, form: str
+) -> Stamps | None:
     """Return the stamps with what is written behind them; None where that is no offset."""
     different = suffixes.unique()
-    if len(different) > _SUFFIXES_MAX:
+    # A PM or further seconds would be taken for nothing: such stamps are read with care.
+    if len(different) > _SUFFIXES_MAX or not different.str.contains(f"^(?:{form})$").all():
         return None
     read = _slow("1970-01-01 00:00:00" + different, "ymd")
     if np.isnan(read.seconds).any():
