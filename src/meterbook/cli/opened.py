@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from meterbook.registry.personal_data import PersonalData, personal_data
 from meterbook.settings import Settings, load_settings
 from meterbook.storage.database import Database
 from meterbook.storage.migrate import migrate
@@ -34,3 +35,8 @@ def opened_database(settings: Settings) -> Iterator[Database]:
         yield database
     finally:
         database.close()
+
+
+def personal_with(settings: Settings) -> PersonalData:
+    """Return what encrypts and decrypts personal data."""
+    return personal_data(data_dir=settings.data_dir, secret_key=settings.secret_key)
