@@ -20,6 +20,7 @@ from meterbook.exports.formats import EXPORT_FORMATS, Written
 from meterbook.exports.selection import Selection
 from meterbook.imports import ImportRequest, run_import
 from meterbook.intake.files.parsed import ParseOptions
+from meterbook.registry.meters import zones_of
 from meterbook.storage.database import Database
 from meterbook.storage.migrate import migrate
 from meterbook.storage.tables import channels, installations, ledger
@@ -188,6 +189,28 @@ def test_nem12_loses_day_totals_and_fine_qualities_and_nothing_else(
     assert written.left_out == sum(len(cells) == 1 for cells in content.values())
 
 
+@pytest.mark.parametrize("name", ["csv", "parquet", "espi"])
+def test_each_meter_comes_back_in_its_own_zone(
+    folder: Path, sqlite_template: Path, name: str
+) -> None:
+    zones = {1: "America/New_York", 2: "Asia/Kolkata", 3: "Europe/London"}
+    names = {f"/espi/1_1/resource/UsagePoint/{number}": number for number in zones}
+    path = folder / f"zones.{name}"
+    with fresh(folder, sqlite_template) as first, fresh(folder, sqlite_template) as second:
+        for number, zone in zones.items():
+            begin, end = day_bounds(numbered_day(19_813), time_zone(zone))
+            cells = tuple((7, Quality.RAW) for _ in range((end - begin) // 3600))
+            fill(first, {(number, Flow.IMPORT, 19_813): cells}, zone=zone)
+        with first.reading() as connection:
+            EXPORT_FORMATS[name].write(connection, path, ALL, NOW)
+        request = ImportRequest(parse=ParseOptions(now=NOW), zone="Pacific/Auckland", meters=names)
+        report = run_import(second, path, request)
+        assert report.status == "stored", report.problem
+        assert content_of(second) == content_of(first)
+        with second.reading() as connection:
+            assert zones_of(connection, zones) == zones
+
+
 def test_a_file_adds_up_to_the_whole_and_to_its_selection(
     sqlite_database: Database, tmp_path: Path
 ) -> None:
@@ -209,8 +232,8 @@ def test_a_file_adds_up_to_the_whole_and_to_its_selection(
         nobody = Selection(account_id=99)
         assert write(connection, tmp_path / "none.csv", nobody, NOW).readings == 0
     lines = (tmp_path / "some.csv").read_text().splitlines()
-    assert lines[0] == "meter_id,flow,starts_at,ends_at,kWh,quality"
-    assert lines[1] == "2,import,2024-02-28T00:00:00Z,2024-02-28T00:30:00Z,0.020,raw"
+    assert lines[0] == "meter_id,flow,starts_at,ends_at,kWh,quality,zone"
+    assert lines[1] == "2,import,2024-02-28T00:00:00Z,2024-02-28T00:30:00Z,0.020,raw,Europe/London"
     assert sum(round(float(line.split(",")[4]) * 1000) for line in lines[1:]) == 2 * sum(
         20 + slot for slot in range(48)
     )

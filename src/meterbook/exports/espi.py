@@ -2,7 +2,8 @@
 Green Button out: an ESPI feed (NAESB REQ.21) of usage points, meter readings and interval blocks.
 
 A block is a local day. Each flow and length of interval has its own MeterReading and ReadingType.
-Qualities are ESPI's own numbers. Element order is the schema's, for readers are strict about it.
+Qualities are ESPI's own numbers. A usage point says the IANA zone of its days as an Atom category,
+for ESPI itself knows only offsets. Element order is the schema's, for readers are strict about it.
 """
 
 from typing import BinaryIO
@@ -29,12 +30,13 @@ _ENTRY = """<entry>
 <id>urn:uuid:{id}</id>
 <link rel="self" href="{base}/{path}"/>
 <link rel="up" href="{base}/{up}"/>
-{related}<title>{title}</title>
+{related}{category}<title>{title}</title>
 <content>{content}</content>
 <published>{updated}</published>
 <updated>{updated}</updated>
 </entry>
 """
+ZONE_SCHEME = "urn:meterbook:zone"
 _TYPE = (
     "<espi:ReadingType><espi:accumulationBehaviour>4</espi:accumulationBehaviour>"
     "<espi:commodity>1</espi:commodity><espi:dataQualifier>12</espi:dataQualifier>"
@@ -61,7 +63,14 @@ class _Feed(msgspec.Struct):
     known: set[str] = msgspec.field(default_factory=set)
 
     def entry(
-        self, path: str, *, title: str, content: str, up: str = "", related: tuple[str, ...] = ()
+        self,
+        path: str,
+        *,
+        title: str,
+        content: str,
+        up: str = "",
+        related: tuple[str, ...] = (),
+        category: str = "",
     ) -> None:
         """Write an entry, unless its path was written before."""
         if path in self.known:
@@ -70,6 +79,7 @@ class _Feed(msgspec.Struct):
         self.out.write(
             _ENTRY.format(
                 id=uuid5(_NAMES, path), base=_BASE, path=path, related=links, content=content,
+                category=category,
                 up=up or path.rpartition("/")[0], title=escape(title), updated=self.updated,
             ).encode()
         )  # fmt: skip
@@ -120,7 +130,11 @@ def _describe(
     """Write what describes a series, the first time it is met."""
     flow = series.flow.name.lower()
     feed.entry(
-        point, title=f"Meter {series.meter_id}", content=_POINT, related=(f"{point}/MeterReading",)
+        point,
+        title=f"Meter {series.meter_id}",
+        content=_POINT,
+        related=(f"{point}/MeterReading",),
+        category=f'<category scheme="{ZONE_SCHEME}" term="{series.zone.key}"/>\n',
     )
     feed.entry(
         kind,

@@ -97,7 +97,7 @@ def _store(
 ) -> tuple[LoadReport, FoundMeters]:
     total, found = LoadReport(), FoundMeters()
     for parts in _batches(checked, request):
-        loaded, some = _store_once(database, parts, checked.summary.series, request)
+        loaded, some = _store_once(database, parts, checked.summary, request)
         total = total.plus(loaded)
         found.meter_of |= some.meter_of
         found.new |= some.new
@@ -116,14 +116,16 @@ def _batches(checked: _Checked, request: ImportRequest) -> Iterator[list[FilePar
 def _store_once(
     database: Database,
     parts: list[FilePart],
-    series: list[Series],
+    summary: FileSummary,
     request: ImportRequest,
 ) -> tuple[LoadReport, FoundMeters]:
     now = request.parse.now
     some, readings = _together(parts)
 
     def work(connection: sa.Connection) -> tuple[LoadReport, FoundMeters]:
-        found = find_meters(connection, series, request=request, now=now)
+        found = find_meters(
+            connection, summary.series, zones=summary.zones, request=request, now=now
+        )
         known = [MeterSeries(found.meter_of[one], one.flow, one.interval_s) for one in some]
         loaded = load_by_series(connection, known, readings, default_zone=request.zone, now=now)
         if loaded.off_grid and not request.partial:

@@ -32,6 +32,7 @@ class FileSummary:
         self.rejected: list[LineNote] = []
         self.notes: dict[str, None] = {}
         self.readings = 0
+        self.zones: dict[tuple[str, str], str] = {}
         self._series: dict[Series, _SeriesCount] = {}
         self._left_out: dict[str, LeftOutKind] = {}
 
@@ -51,6 +52,7 @@ class FileSummary:
         self.rejected += part.rejected[: LINES_SHOWN_MAX - len(self.rejected)]
         self.notes |= dict.fromkeys(part.notes)
         self.readings += len(part.readings)
+        self.zones = part.zones | self.zones
         for what, left in part.left_out.items():
             before = self._left_out.get(what, LeftOutKind(what, 0, left.first_line))
             self._left_out[what] = msgspec.structs.replace(before, count=before.count + left.count)

@@ -120,6 +120,18 @@ def test_local_stamps_on_both_clock_change_days(tmp_path: Path) -> None:
     assert spring.reasons == [(3, "has a time that the clock of Europe/London skips")]
 
 
+def test_a_column_of_zones_places_meters_and_a_wrong_zone_is_rejected(tmp_path: Path) -> None:
+    rows = "meter,starts_at,kWh,time zone\n7,2024-02-01T00:00:00Z,1,Asia/Kolkata\n"
+    read = csv(tmp_path, rows)
+    assert read.summary.zones == {("meterbook", "7"): "Asia/Kolkata"}
+    many = rows + "7,2024-02-01T00:30:00Z,1,Asia/Kolkata\n" * 500
+    broken = csv(tmp_path, many + "8,2024-02-01T00:30:00Z,1,Asia/Nowhere\n")
+    assert broken.reasons == [(503, "names a time zone that there is not")]
+    other = csv(tmp_path, rows.replace("Asia/Kolkata", "my zone"))
+    assert other.summary.zones == {}
+    assert other.reasons == []
+
+
 def test_flows_qualities_and_own_meter_ids(tmp_path: Path) -> None:
     read = csv(
         tmp_path,

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from meterbook.intake.files.csv_mapping import CsvMapping, Guess
+from meterbook.domain.local_days import is_zone
+from meterbook.intake.files.csv_mapping import CsvMapping, Guess, merged
 
 DELIMITERS = ";\t,|"
 _ROWS_LOOKED_AT = 400
@@ -29,6 +30,7 @@ _ENERGY = re.compile(
 _EXPORT = re.compile(r"export|einspeis|fed.?in|feed.?in|generat|returned|injection", re.IGNORECASE)
 _FLOW_NAMES = re.compile(r"^(?:con/gen|flow|direction|flow.?direction)$", re.IGNORECASE)
 _QUALITY = re.compile(r"^quality$", re.IGNORECASE)
+_ZONE = re.compile(r"^(?:iana.?)?(?:time.?)?zone$", re.IGNORECASE)
 _END = re.compile(r"\b(?:end|ends_at|to|bis|until)\b|\bende\b", re.IGNORECASE)
 _START = re.compile(r"\b(?:start\w*|begin\w*|from|von|starts_at)\b", re.IGNORECASE)
 _UNIT = re.compile(r"(?<![a-z])(kwh|mwh|wh|kw)(?![a-z])", re.IGNORECASE)
@@ -129,10 +131,8 @@ def guess_columns(
         time = (only_days and _first(names, columns, _is_time)) or ""
     ends = known.ends if known.ends is not None else _ends(names, columns, stamp)
     taken |= {time, ends}
-    meter = known.meter if known.meter is not None else _meter(names, columns, taken)
-    flow = known.flow if known.flow is not None else _named(names, _FLOW_NAMES, taken)
-    quality = known.quality if known.quality is not None else _named(names, _QUALITY, taken)
-    taken |= {meter, flow, quality}
+    known = _beside(names, columns, stamps, known, taken)
+    meter = known.meter or ""
     numeric = _numeric(names, columns, known.decimal or ".", taken)
     layout = known.layout
     wide = next((n for n in _WIDE_COUNTS if len(numeric) >= n), None)
@@ -152,10 +152,28 @@ def guess_columns(
         Guess("energy", energy[0] if len(energy) == 1 else f"{energy[0]} ... {energy[-1]}"),
     ]
     mapping = msgspec.structs.replace(
-        known, layout=layout, stamp=stamp, time=time, ends=ends, meter=meter, flow=flow,
-        quality=quality, energy=energy, export=export,
+        known, layout=layout, stamp=stamp, time=time, ends=ends, energy=energy, export=export,
     )  # fmt: skip
     return _meaning(mapping, stamps, guesses)
+
+
+def _beside(
+    names: Sequence[str],
+    columns: Sequence[Sequence[str]],
+    stamps: Sequence[str],
+    known: CsvMapping,
+    taken: set[str],
+) -> CsvMapping:
+    """Return the mapping with the columns that say what a row is about; they are taken then."""
+    found = CsvMapping(
+        meter=_meter(names, columns, taken),
+        flow=_named(names, _FLOW_NAMES, taken),
+        quality=_named(names, _QUALITY, taken),
+        meter_zone=_meter_zone(names, columns, stamps),
+    )
+    known = merged(found, known)
+    taken |= {known.meter or "", known.flow or "", known.quality or "", known.meter_zone or ""}
+    return known
 
 
 def _meaning(mapping: CsvMapping, stamps: Sequence[str], guesses: list[Guess]) -> CsvMapping:
@@ -170,10 +188,23 @@ def _meaning(mapping: CsvMapping, stamps: Sequence[str], guesses: list[Guess]) -
         name = mapping.stamp or ""
         is_end = bool(_END.search(name)) and not _START.search(name)
         guesses.append(Guess("stamp_is_end", "end" if is_end else "start of the interval"))
-    has_offset = any(_OFFSET.search(s) for s in stamps if ":" in s)
-    if not has_offset and mapping.zone is None:
+    if not _have_offset(stamps) and mapping.zone is None:
         guesses.append(Guess("zone", "stamps have no offset: the zone of new meters is taken"))
     return msgspec.structs.replace(mapping, unit=unit, date_order=order, stamp_is_end=is_end)
+
+
+def _have_offset(stamps: Sequence[str]) -> bool:
+    return any(_OFFSET.search(stamp) for stamp in stamps if ":" in stamp)
+
+
+def _meter_zone(
+    names: Sequence[str], columns: Sequence[Sequence[str]], stamps: Sequence[str]
+) -> str:
+    """Return the column of IANA zones beside stamps that need none for themselves."""
+    name = _named(names, _ZONE, set())
+    if not name or not _have_offset(stamps):
+        return ""
+    return name if all(map(is_zone, set(columns[list(names).index(name)]))) else ""
 
 
 def date_order(stamps: Sequence[str]) -> tuple[str, bool]:

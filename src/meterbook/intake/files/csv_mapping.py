@@ -43,6 +43,8 @@ class CsvMapping(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Column of our quality words; an empty text: there is none."""
     flow: str | None = None
     """Column that says import or export; an empty text: there is none."""
+    meter_zone: str | None = None
+    """Column of the IANA zone of a meter's days; an empty text: there is none."""
 
 
 class Guess(msgspec.Struct, frozen=True):

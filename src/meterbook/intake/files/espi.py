@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from meterbook.domain.local_days import is_zone
 from meterbook.domain.readings import Flow, Quality
 from meterbook.domain.units import kwh_to_wh
 from meterbook.intake.files.broken import BrokenFileError
@@ -32,6 +33,7 @@ from meterbook.intake.files.parsed import (
 from meterbook.intake.files.sources import FileSource
 
 WATT_HOURS = 72
+ZONE_SCHEME = "urn:meterbook:zone"
 _ELECTRICITY = {"0", "1"}  # secondary metered, primary metered
 _DELTA = {"4", "0", ""}
 _DAY_LENGTHS_S = {82_800, 86_400, 90_000}
@@ -65,6 +67,8 @@ class _Feed(msgspec.Struct):
     kinds: dict[str, _Kind] = {}
     points: dict[str, str] = {}
     """Address of a usage point to its name."""
+    zones: dict[str, str] = {}
+    """Name of a usage point to the IANA zone of its days: in our own exports."""
     kind_of: dict[str, str] = {}
     """Address of a meter reading to that of its reading type."""
 
@@ -96,6 +100,9 @@ def _described(source: FileSource) -> _Feed:
                 feed.kinds[entry.address] = _kind(node, source.name)
             for _ in entry.contents("UsagePoint"):
                 feed.points[entry.address] = _name(entry.address)
+                zone = entry.categories.get(ZONE_SCHEME, "")
+                if is_zone(zone):
+                    feed.zones[_name(entry.address)] = zone
             for _ in entry.contents("MeterReading"):
                 types = [link for link in entry.related if "/ReadingType" in link]
                 if types:
@@ -147,6 +154,8 @@ def _add_block(
     for series, rows in readings.items():
         starts, amounts, qualities, lines = zip(*rows, strict=True)
         builder.add(series, starts_at=starts, amount=amounts, quality=qualities, lines=lines)
+        if point in feed.zones:
+            builder.place(series.scheme, point, feed.zones[point])
 
 
 def _reading(

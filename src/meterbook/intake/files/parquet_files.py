@@ -107,5 +107,5 @@ def _texts(column: pl.Series) -> list[str]:
 
 def _wanted(mapping: CsvMapping) -> list[str]:
     names = [mapping.stamp, mapping.time, mapping.meter, mapping.export, mapping.flow]
-    names += [mapping.ends, mapping.quality, *(mapping.energy or [])]
+    names += [mapping.ends, mapping.quality, mapping.meter_zone, *(mapping.energy or [])]
     return list(dict.fromkeys(name for name in names if name))

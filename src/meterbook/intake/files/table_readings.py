@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from meterbook.domain.local_days import time_zone
+from meterbook.domain.local_days import is_zone, time_zone
 from meterbook.domain.meter_ids import METER_ID_MAX
 from meterbook.domain.reading_columns import IntColumn, distinct
 from meterbook.domain.readings import HALF_HOUR_S, QUALITY_WORDS, Flow, Quality
@@ -51,6 +51,7 @@ class TableReader:
             return
         table = table.with_columns(pl.col(pl.String).str.strip_chars())
         meters, names = self._meters(table)
+        self._place(table, meters, names, lines)
         stamps = stamps_of(table, self._mapping)
         fine = ~np.isnan(stamps.seconds) & (meters >= 0)
         self._reject(~fine & (meters >= 0), lines, "has no date or time of a known form")
@@ -255,6 +256,25 @@ class TableReader:
             rows = np.flatnonzero(fine & empty)
             if len(rows):
                 self._builder.leave_out("empty values", int(lines[rows[0]]), count=len(rows))
+
+    def _place(
+        self,
+        table: pl.DataFrame,
+        meters: IntColumn,
+        names: list[tuple[str, str]],
+        lines: IntColumn,
+    ) -> None:
+        """Keep the zone that each meter is said to be in."""
+        if not self._mapping.meter_zone:
+            return
+        zones = table[self._mapping.meter_zone].cast(pl.String).fill_null("")
+        said = pl.DataFrame({"meter": meters, "zone": zones, "line": lines})
+        for meter, zone, line in said.unique(["meter", "zone"], keep="first").sort("line").rows():
+            if zone and not is_zone(zone):
+                self._builder.reject(line, "names a time zone that there is not")
+            elif zone and meter >= 0:
+                scheme, name = names[meter]
+                self._builder.place(scheme, name, zone)
 
     def _flows(self, table: pl.DataFrame, default: Flow) -> IntColumn:
         """Return the flow of each row, 0 where it is none of ours."""
