@@ -129,8 +129,7 @@ def test_what_leaves_comes_in_again(server: Server, owner: str, operator: str, n
     assert file.status_code == 200
     assert "readings." in file.headers["content-disposition"]
     with client_of(server.url, operator) as client:
-        named = {"meter": METER} if name in {"nem12", "espi"} else {}
-        back = client.post("/imports", content=file.content, params=named).json()
+        back = client.post("/imports", content=file.content).json()
     assert (back["status"], back["readings"]) == ("stored", 144)
     assert (back["new_days"], back["differing"]) == (0, 0)
 
