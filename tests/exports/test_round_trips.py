@@ -204,7 +204,7 @@ def test_each_meter_comes_back_in_its_own_zone(
             assert zones_of(connection, zones) == zones
 
 
-@pytest.mark.parametrize("name", ["csv", "parquet", "nem12", "espi"])
+@pytest.mark.parametrize("name", ["csv", "parquet", "nem12", "espi", "zip"])
 def test_what_comes_back_is_the_meter_it_was_and_no_energy_is_twice(
     sqlite_database: Database, tmp_path: Path, name: str
 ) -> None:

@@ -20,7 +20,7 @@ from meterbook.domain.reading_columns import ReadingColumns, joined
 from meterbook.imports.meters import FoundMeters, find_meters
 from meterbook.imports.request import AUTO, ImportRefusedError, ImportRequest
 from meterbook.imports.summary import FileSummary
-from meterbook.intake.files.broken import BrokenFileError
+from meterbook.intake.files.broken import BrokenFileError, NoMeterFileError
 from meterbook.intake.files.formats import Format, format_named, format_of
 from meterbook.intake.files.parsed import FilePart, Series
 from meterbook.intake.files.sources import FileSource, sources_of
@@ -70,16 +70,26 @@ def run_import(database: Database, path: Path, request: ImportRequest) -> Import
 
 def _check(path: Path, request: ImportRequest) -> _Checked:
     checked = _Checked([], FileSummary(), [], [])
+    passed_over: list[BrokenFileError] = []
     for source in sources_of(path):
-        format_ = format_of(source) if request.format == AUTO else format_named(request.format)
+        try:
+            format_ = format_of(source) if request.format == AUTO else format_named(request.format)
+            checked.guesses += format_.guesses(source, request.parse)
+        except NoMeterFileError as error:
+            if not source.may_be_passed_over:
+                raise
+            passed_over.append(error)
+            continue
         checked.sources.append((source, format_))
-        checked.guesses += format_.guesses(source, request.parse)
         for part in format_.read(source, request.parse):
             checked.summary.add(part)
             if checked.summary.readings > HELD_READINGS_MAX:
                 checked.held = None
             if checked.held is not None:
                 checked.held.append(part)
+    if passed_over and not checked.sources:
+        raise passed_over[0]
+    checked.summary.note_passed_over([error.path.name for error in passed_over])
     return checked
 
 

@@ -18,7 +18,7 @@ from meterbook.domain.import_reports import GuessReport
 from meterbook.domain.local_days import time_zone
 from meterbook.domain.reading_columns import IntColumn
 from meterbook.intake.files.ahead import ahead
-from meterbook.intake.files.broken import BrokenFileError
+from meterbook.intake.files.broken import BrokenFileError, NoMeterFileError
 from meterbook.intake.files.csv_guess import (
     DELIMITERS,
     GuessedShape,
@@ -90,7 +90,7 @@ def _shape(source: FileSource, options: ParseOptions) -> GuessedShape:
     try:
         return guess_shape(lines, said)
     except NoTableError as error:
-        raise BrokenFileError(source.name, str(error)) from None
+        raise NoMeterFileError(source.name, str(error)) from None
 
 
 def _text(raw: bytes) -> str:
