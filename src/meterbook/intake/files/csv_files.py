@@ -166,11 +166,8 @@ class _Table:
                 body = rest
         fields = csv_fields(_text(before).strip(), delimiter=self._delimiter)
         self._names = column_names(fields, header=bool(self._mapping.header))
-        wanted = [self._mapping.stamp, self._mapping.time, self._mapping.ends, self._mapping.meter,
-                  self._mapping.export, self._mapping.flow, self._mapping.quality,
-                  self._mapping.meter_zone, *(self._mapping.energy or [])]  # fmt: skip
-        for name in wanted:
-            if name and name not in self._names:
+        for name in self._mapping.columns:
+            if name not in self._names:
                 raise BrokenFileError(self._name, f"has no column {name[:64]!r}")
         return body
 

@@ -12,10 +12,12 @@ from collections.abc import Sequence
 import msgspec
 
 from meterbook.domain.local_days import is_zone
+from meterbook.domain.readings import QUALITY_WORDS
 from meterbook.intake.files.csv_mapping import CsvMapping, Guess, merged
 
 DELIMITERS = ";\t,|"
 _ROWS_LOOKED_AT = 400
+_NAMES_SHOWN, _NAME_SHOWN = 10, 64
 _LINES_LOOKED_AT = 1_000  # a preamble is shorter than that
 _WIDE_COUNTS = (1440, 288, 144, 96, 72, 48, 24)
 _METER = re.compile(
@@ -30,6 +32,9 @@ _ENERGY = re.compile(
 _EXPORT = re.compile(r"export|einspeis|fed.?in|feed.?in|generat|returned|injection", re.IGNORECASE)
 _FLOW_NAMES = re.compile(r"^(?:con/gen|flow|direction|flow.?direction)$", re.IGNORECASE)
 _QUALITY = re.compile(r"^quality$", re.IGNORECASE)
+_ESTIMATED = re.compile(r"^(?:is.?)?estimated?\??$", re.IGNORECASE)
+ESTIMATED = {"yes": True, "y": True, "true": True, "estimated": True, "e": True, "1": True}
+ESTIMATED |= dict.fromkeys(("", "no", "n", "false", "actual", "a", "0"), False)
 _ZONE = re.compile(r"^(?:iana.?)?(?:time.?)?zone$", re.IGNORECASE)
 _END = re.compile(r"\b(?:end|ends_at|to|bis|until)\b|\bende\b", re.IGNORECASE)
 _START = re.compile(r"\b(?:start\w*|begin\w*|from|von|starts_at)\b", re.IGNORECASE)
@@ -96,7 +101,7 @@ def guess_shape(lines: Sequence[str], said: CsvMapping) -> GuessedShape:
         Guess("header", "yes" if header else "no"),
     ]
     mapping = guess_columns(names, list(zip(*body, strict=True)), known, guesses)
-    return GuessedShape(mapping, [g for g in guesses if getattr(said, g.field) is None])
+    return GuessedShape(mapping, [g for g in guesses if getattr(said, g.field, None) is None])
 
 
 def column_names(fields: Sequence[str], *, header: bool) -> list[str]:
@@ -154,7 +159,24 @@ def guess_columns(
     mapping = msgspec.structs.replace(
         known, layout=layout, stamp=stamp, time=time, ends=ends, energy=energy, export=export,
     )  # fmt: skip
+    guesses += _columns(names, mapping.columns)
     return _meaning(mapping, stamps, guesses)
+
+
+def _columns(names: Sequence[str], used: Sequence[str]) -> list[Guess]:
+    """Return which columns are read and which are not."""
+    unused = [name for name in names if name not in used]
+    told = [Guess("columns used", _shown(used))]
+    return [*told, Guess("columns left out", _shown(unused))] if unused else told
+
+
+def _shown(names: Sequence[str]) -> str:
+    few = [name[:_NAME_SHOWN] for name in names[:_NAMES_SHOWN]]
+    if len(names) > _NAMES_SHOWN + 1:
+        few += [f"... {names[-1][:_NAME_SHOWN]} ({len(names)} in all)"]
+    elif len(names) > _NAMES_SHOWN:
+        few += [names[-1][:_NAME_SHOWN]]
+    return ", ".join(few)
 
 
 def _beside(
@@ -168,11 +190,13 @@ def _beside(
     found = CsvMapping(
         meter=_meter(names, columns, taken),
         flow=_named(names, _FLOW_NAMES, taken),
-        quality=_named(names, _QUALITY, taken),
+        quality=_quality(names, columns, taken),
+        estimated=_estimated(names, columns, taken),
         meter_zone=_meter_zone(names, columns, stamps),
     )
     known = merged(found, known)
-    taken |= {known.meter or "", known.flow or "", known.quality or "", known.meter_zone or ""}
+    beside = (known.meter, known.flow, known.quality, known.estimated, known.meter_zone)
+    taken |= {name or "" for name in beside}
     return known
 
 
@@ -195,6 +219,24 @@ def _meaning(mapping: CsvMapping, stamps: Sequence[str], guesses: list[Guess]) -
 
 def _have_offset(stamps: Sequence[str]) -> bool:
     return any(_OFFSET.search(stamp) for stamp in stamps if ":" in stamp)
+
+
+def _quality(names: Sequence[str], columns: Sequence[Sequence[str]], taken: set[str]) -> str:
+    """Return the column of qualities, unless all its words are another's (A, E, ...)."""
+    name = _named(names, _QUALITY, taken)
+    if not name:
+        return ""
+    words = {word.lower() for word in columns[list(names).index(name)]} - {""}
+    return name if not words or words & {*QUALITY_WORDS.values()} else ""
+
+
+def _estimated(names: Sequence[str], columns: Sequence[Sequence[str]], taken: set[str]) -> str:
+    """Return the column that says of each row whether it is an estimate."""
+    name = _named(names, _ESTIMATED, taken)
+    if not name:
+        return ""
+    words = {word.lower() for word in columns[list(names).index(name)]}
+    return name if words <= ESTIMATED.keys() else ""
 
 
 def _meter_zone(

@@ -17,7 +17,7 @@ from meterbook.domain.meter_ids import METER_ID_MAX
 from meterbook.domain.reading_columns import IntColumn, distinct
 from meterbook.domain.readings import HALF_HOUR_S, QUALITY_WORDS, Flow, Quality
 from meterbook.domain.units import kwh_column_to_wh
-from meterbook.intake.files.csv_guess import EMPTY
+from meterbook.intake.files.csv_guess import EMPTY, ESTIMATED
 from meterbook.intake.files.csv_mapping import CsvMapping
 from meterbook.intake.files.local_stamps import NO_SUCH_TIME, local_instants
 from meterbook.intake.files.parsed import DAY_S, OWN, PartBuilder, Series
@@ -119,10 +119,10 @@ class TableReader:
             walls, stamps, every_meter, every_fine & known, every_line, nothing=amounts == 0
         )
         self._reject_cells(table, columns, lines, fine)
-        qualities = np.full(len(walls), int(Quality.RAW), dtype=np.int64)
+        qualities = np.repeat(self._qualities(table, lines), count)
         self._add(
             names, every_meter, flows, interval_s, instants, amounts, qualities, every_line,
-            there & (flows > 0),
+            there & (flows > 0) & (qualities >= 0),
         )  # fmt: skip
 
     def _add(
@@ -286,6 +286,19 @@ class TableReader:
         ).to_numpy()
 
     def _qualities(self, table: pl.DataFrame, lines: IntColumn) -> IntColumn:
+        found = self._worded_qualities(table, lines)
+        if not self._mapping.estimated:
+            return found
+        words = table[self._mapping.estimated].cast(pl.String).fill_null("").str.to_lowercase()
+        said = words.replace_strict(
+            list(ESTIMATED), [int(is_estimated) for is_estimated in ESTIMATED.values()],
+            default=-1, return_dtype=pl.Int64,
+        ).to_numpy()  # fmt: skip
+        self._reject(said < 0, lines, "says neither yes nor no to whether it is an estimate")
+        estimate = np.where(said > 0, int(Quality.ESTIMATED_LIKE_DAY), found)
+        return np.where(said < 0, -1, np.where(found == int(Quality.RAW), estimate, found))
+
+    def _worded_qualities(self, table: pl.DataFrame, lines: IntColumn) -> IntColumn:
         if not self._mapping.quality:
             return np.full(table.height, int(Quality.RAW), dtype=np.int64)
         words = table[self._mapping.quality].cast(pl.String).fill_null("").str.to_lowercase()
