@@ -1,5 +1,6 @@
 """A file from its path into the books: found meters, one path for every format, all or nothing."""
 
+import zipfile
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -228,3 +229,38 @@ def test_the_zone_of_new_meters_decides_where_their_days_begin(
     parse = ParseOptions(now=NOW, stamps_zone=ZoneInfo("Europe/Berlin"), mapping=CsvMapping())
     stored(database, file, parse=parse, zone="Europe/Berlin", meters={"": 4})
     assert days_of(database, 4, Flow.IMPORT) == {"2024-07-01": (2000, 48)}
+
+
+def packed(folder: Path, **members: str) -> Path:
+    path = folder / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in members.items():
+            archive.writestr(name.replace("__", "."), text)
+    return path
+
+
+def test_what_is_no_meter_file_is_passed_over_in_an_archive(
+    database: Database, tmp_path: Path
+) -> None:
+    readme = "Your readings, in half hours, as of 2024-02-03.\nThank you, bye.\n"
+    path = packed(tmp_path, readme__txt=readme, a__csv=TWO_DAYS, b__json="{}", c__txt="")
+    report = stored(database, path)
+    assert (report.readings, report.format) == (192, "csv")
+    assert "passed over, no meter file: readme.txt, b.json, c.txt" in report.notes
+
+
+@pytest.mark.parametrize(
+    ("members", "problem"),
+    [
+        ({"readme__txt": "Hello, you."}, "readme.txt: line 1"),
+        ({"a__csv": TWO_DAYS, "b__csv": "Hello, you."}, "b.csv: line 1"),
+        ({"a__csv": TWO_DAYS, "b__csv": ""}, "b.csv: line 1, column 1: is empty"),
+        ({"a__csv": TWO_DAYS, "b__txt": TWO_DAYS + "7,never,1\n"}, "has no date or time"),
+        ({"a__csv": TWO_DAYS, "b__zip": "PK"}, "b.zip: line 1"),
+        ({"a__csv": TWO_DAYS, "b__xml": "<feed xmlns='http://naesb.org/espi'>"}, "b.xml: line 1"),
+    ],
+)
+def test_an_archive_with_nothing_known_or_something_broken_is_refused(
+    database: Database, tmp_path: Path, members: dict[str, str], problem: str
+) -> None:
+    assert problem in refused(database, packed(tmp_path, **members))

@@ -129,8 +129,7 @@ def test_what_leaves_comes_in_again(server: Server, owner: str, operator: str, n
     assert file.status_code == 200
     assert "readings." in file.headers["content-disposition"]
     with client_of(server.url, operator) as client:
-        named = {"meter": METER} if name in {"nem12", "espi"} else {}
-        back = client.post("/imports", content=file.content, params=named).json()
+        back = client.post("/imports", content=file.content).json()
     assert (back["status"], back["readings"]) == ("stored", 144)
     assert (back["new_days"], back["differing"]) == (0, 0)
 
@@ -179,6 +178,13 @@ def test_octopus_clients_page_through_consumption(server: Server, owner: str) ->
         server, owner, period_from="2024-06-02T00:00:00Z", period_to="2024-06-02T01:00:00Z"
     )
     assert some["count"] == 2
+    minutes = {"period_from": "2024-06-02T00:00Z", "period_to": "2024-06-02T01:00+00:00"}
+    assert octopus(server, owner, **minutes) == some
+    assert octopus(server, owner, period_from="2024-06-03")["count"] == 48
+    path = f"/v1/electricity-meter-points/{METER}/meters/any/consumption/"
+    with client_of(server.url, owner) as client:
+        for wrong in ("yesterday", "2024-06-02T25:00Z"):
+            assert client.get(path, params={"period_from": wrong}).status_code == 400, wrong
     for grouping, count in (("hour", 72), ("week", 2), ("month", 1), ("quarter", 1)):
         assert octopus(server, owner, group_by=grouping)["count"] == count
 

@@ -68,6 +68,21 @@ def test_a_recovery_file_goes_out_and_in(tmp_path: Path) -> None:
     assert again.stdout == file.read_text()
 
 
+def test_an_export_of_nothing_that_is_there_is_an_error(tmp_path: Path) -> None:
+    run(tmp_path / "d", "import", str(home(tmp_path, 1, "2013-07-01 22:30:00,1")))
+    out = tmp_path / "out.csv"
+    flags = ("export", "csv", "--out", str(out))
+
+    unknown = run(tmp_path / "d", *flags, "--meter", "1", "--meter", "4242")
+    assert unknown.returncode == 1
+    assert unknown.stderr.splitlines() == ["meterbook: there is no meter 4242"]
+    wrong = run(tmp_path / "d", *flags, "--from", "2013-07-02", "--to", "2013-07-01")
+    assert wrong.returncode == 2
+    assert wrong.stderr.splitlines() == ["meterbook: Invalid value for --to: must be after --from"]
+    assert not out.exists()
+    assert run(tmp_path / "d", *flags, "--meter", "1").returncode == 0
+
+
 def test_a_missing_file_and_an_unknown_zone_are_one_line(tmp_path: Path) -> None:
     missing = run(tmp_path / "d", "import", "/nowhere/a.csv", "--format", "lcl")
     zone = run(tmp_path / "d", "import", "a.csv", "--format", "lcl", "--zone", "Mars/Base")

@@ -20,6 +20,7 @@ from meterbook.exports.formats import EXPORT_FORMATS, Written
 from meterbook.exports.selection import Selection
 from meterbook.imports import ImportRequest, run_import
 from meterbook.intake.files.parsed import ParseOptions
+from meterbook.registry.meters import zones_of
 from meterbook.storage.database import Database
 from meterbook.storage.migrate import migrate
 from meterbook.storage.tables import channels, installations, ledger
@@ -114,9 +115,7 @@ def content_of(database: Database) -> Content:
     return found
 
 
-def trip(
-    name: str, folder: Path, template: Path, content: Content, meters: dict[str, int]
-) -> tuple[Content, Written]:
+def trip(name: str, folder: Path, template: Path, content: Content) -> tuple[Content, Written]:
     """Return what is left of a book that went out in a format and came in again."""
     path = folder / f"out.{name}"
     with fresh(folder, template) as first, fresh(folder, template) as second:
@@ -125,9 +124,7 @@ def trip(
             written = EXPORT_FORMATS[name].write(connection, path, ALL, NOW)
         if written.readings == 0:
             return {}, written
-        request = ImportRequest(
-            parse=ParseOptions(now=NOW), zone="Europe/London", meters=meters,
-        )  # fmt: skip
+        request = ImportRequest(parse=ParseOptions(now=NOW), zone="Europe/London")
         report = run_import(second, path, request)
         assert report.status == "stored", report.problem
         assert report.readings == written.readings
@@ -146,7 +143,7 @@ ANY_LENGTH = [300, 900, 1800, 3600, DAY_S]
 def test_a_table_carries_the_whole_book(
     folder: Path, sqlite_template: Path, name: str, content: Content
 ) -> None:
-    back, written = trip(name, folder, sqlite_template, content, {})
+    back, written = trip(name, folder, sqlite_template, content)
     assert back == content
     assert written.left_out == 0
 
@@ -156,8 +153,7 @@ def test_a_table_carries_the_whole_book(
 def test_green_button_carries_the_whole_book(
     folder: Path, sqlite_template: Path, content: Content
 ) -> None:
-    names = {f"/espi/1_1/resource/UsagePoint/{number}": number for number in (1, 2, 3)}
-    back, _ = trip("espi", folder, sqlite_template, content, names)
+    back, _ = trip("espi", folder, sqlite_template, content)
     assert back == content
 
 
@@ -174,8 +170,7 @@ AS_NEM12 = {
 def test_nem12_loses_day_totals_and_fine_qualities_and_nothing_else(
     folder: Path, sqlite_template: Path, content: Content
 ) -> None:
-    names = {f"{number:010d}": number for number in (1, 2, 3)}
-    back, written = trip("nem12", folder, sqlite_template, content, names)
+    back, written = trip("nem12", folder, sqlite_template, content)
     carried = {
         key: tuple(
             None if cell is None else (cell[0], AS_NEM12.get(cell[1], Quality.VALID))
@@ -186,6 +181,75 @@ def test_nem12_loses_day_totals_and_fine_qualities_and_nothing_else(
     }
     assert back == carried
     assert written.left_out == sum(len(cells) == 1 for cells in content.values())
+
+
+@pytest.mark.parametrize("name", ["csv", "parquet", "espi"])
+def test_each_meter_comes_back_in_its_own_zone(
+    folder: Path, sqlite_template: Path, name: str
+) -> None:
+    zones = {1: "America/New_York", 2: "Asia/Kolkata", 3: "Europe/London"}
+    path = folder / f"zones.{name}"
+    with fresh(folder, sqlite_template) as first, fresh(folder, sqlite_template) as second:
+        for number, zone in zones.items():
+            begin, end = day_bounds(numbered_day(19_813), time_zone(zone))
+            cells = tuple((7, Quality.RAW) for _ in range((end - begin) // 3600))
+            fill(first, {(number, Flow.IMPORT, 19_813): cells}, zone=zone)
+        with first.reading() as connection:
+            EXPORT_FORMATS[name].write(connection, path, ALL, NOW)
+        request = ImportRequest(parse=ParseOptions(now=NOW), zone="Pacific/Auckland")
+        report = run_import(second, path, request)
+        assert report.status == "stored", report.problem
+        assert content_of(second) == content_of(first)
+        with second.reading() as connection:
+            assert zones_of(connection, zones) == zones
+
+
+@pytest.mark.parametrize("name", ["csv", "parquet", "nem12", "espi", "zip"])
+def test_what_comes_back_is_the_meter_it_was_and_no_energy_is_twice(
+    sqlite_database: Database, tmp_path: Path, name: str
+) -> None:
+    cells = tuple((40 + slot, Quality.VALID) for slot in range(48))
+    fill(sqlite_database, {(2, flow, 19_780): cells for flow in Flow})
+    before = content_of(sqlite_database)
+    path = tmp_path / f"out.{EXPORT_FORMATS[name].suffix}"
+    with sqlite_database.reading() as connection:
+        EXPORT_FORMATS[name].write(connection, path, ALL, NOW)
+    request = ImportRequest(parse=ParseOptions(now=NOW), zone="Europe/London")
+    report = run_import(sqlite_database, path, request)
+    assert report.status == "stored", report.problem
+    assert {(one.meter_id, one.is_new) for one in report.series} == {(2, False)}
+    assert (report.new_days, report.revised_days) == (0, 0)
+    assert content_of(sqlite_database) == before
+
+
+@pytest.mark.parametrize(
+    ("header", "serial"),
+    [("METERBOOK,METERBOOK", "5"), ("RETAILER,MDP", "2"), ("METERBOOK,X", "2")],
+)
+def test_a_foreign_nmi_that_looks_like_our_number_is_a_meter_of_its_own(
+    sqlite_database: Database, tmp_path: Path, header: str, serial: str
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(
+        f"100,NEM12,202403010000,{header}\n200,0000000002,E1,E1,E1,,{serial},kWh,30,\n"
+        f"300,20240227,{','.join(['1'] * 48)},A,,,,\n900\n"
+    )
+    request = ImportRequest(parse=ParseOptions(now=NOW), zone="Europe/London")
+    report = run_import(sqlite_database, path, request)
+    assert [(one.scheme, one.meter_id) for one in report.series] == [("nmi", 900_000_001)]
+
+
+def test_a_foreign_usage_point_that_ends_in_a_number_is_a_meter_of_its_own(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    path = tmp_path / "out.xml"
+    fill(sqlite_database, {(2, Flow.IMPORT, 19_780): ((9, Quality.RAW),) * 48})
+    with sqlite_database.reading() as connection:
+        EXPORT_FORMATS["espi"].write(connection, path, ALL, NOW)
+    path.write_text(path.read_text().replace("<id>urn:uuid:", "<id>urn:uuid:0"))
+    request = ImportRequest(parse=ParseOptions(now=NOW), zone="Europe/London")
+    report = run_import(sqlite_database, path, request)
+    assert [(one.scheme, one.meter_id) for one in report.series] == [("espi", 900_000_001)]
 
 
 def test_a_file_adds_up_to_the_whole_and_to_its_selection(
@@ -209,8 +273,8 @@ def test_a_file_adds_up_to_the_whole_and_to_its_selection(
         nobody = Selection(account_id=99)
         assert write(connection, tmp_path / "none.csv", nobody, NOW).readings == 0
     lines = (tmp_path / "some.csv").read_text().splitlines()
-    assert lines[0] == "meter_id,flow,starts_at,ends_at,kWh,quality"
-    assert lines[1] == "2,import,2024-02-28T00:00:00Z,2024-02-28T00:30:00Z,0.020,raw"
+    assert lines[0] == "meter_id,flow,starts_at,ends_at,kWh,quality,zone"
+    assert lines[1] == "2,import,2024-02-28T00:00:00Z,2024-02-28T00:30:00Z,0.020,raw,Europe/London"
     assert sum(round(float(line.split(",")[4]) * 1000) for line in lines[1:]) == 2 * sum(
         20 + slot for slot in range(48)
     )

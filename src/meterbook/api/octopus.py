@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import msgspec
 from litestar import Request, get
 from litestar.di import NamedDependency
-from litestar.exceptions import NotFoundException
+from litestar.exceptions import NotFoundException, ValidationException
 from litestar.params import FromQuery, PathParameter, QueryParameter
 
 from meterbook.access import Visit, visible_meter
@@ -23,7 +23,14 @@ from meterbook.registry.foreign_ids import meter_called
 PAGE_SIZE, PAGE_SIZE_MAX = 100, 25_000
 _DAY_S = 86_400
 Name = Annotated[str, PathParameter(max_length=64)]
-Instant = Annotated[datetime | None, QueryParameter(description="ISO 8601; without zone: UTC.")]
+Instant = Annotated[
+    str | None,
+    QueryParameter(
+        description="ISO 8601, to the day, minute or second; without zone: UTC.",
+        max_length=40,
+        schema_extra={"format": "date-time"},
+    ),
+]
 
 
 class ConsumptionPage(msgspec.Struct, frozen=True):
@@ -85,9 +92,13 @@ def consumption_pages(
     )
 
 
-def _epoch(instant: datetime | None) -> int | None:
-    if instant is None:
+def _epoch(written: str | None) -> int | None:
+    if written is None:
         return None
+    try:
+        instant = datetime.fromisoformat(written)
+    except ValueError:
+        raise ValidationException(f"{written!r} is no ISO 8601 date and time") from None
     return int((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp())
 
 

@@ -17,6 +17,7 @@ from meterbook.domain.meter_ids import meter_id
 from meterbook.exports.formats import EXPORT_FORMATS
 from meterbook.exports.selection import Selection
 from meterbook.registry.accounts import account_by_name
+from meterbook.registry.meters import installations_of
 
 _DAY = click.DateTime(["%Y-%m-%d"])
 _SENTENCES = {
@@ -62,13 +63,17 @@ def _export(
     end_day: datetime | None,
     out: Path | None,
 ) -> None:
+    if first_day is not None and end_day is not None and end_day <= first_day:
+        raise click.BadParameter("must be after --from", param_hint="--to")
     with (
         opened_database(settings_with()) as database,
         database.reading() as connection,
         tempfile.TemporaryDirectory() as folder,
     ):
+        numbers = [meter_id(written) for written in meters]
+        _require_known(connection, numbers)
         selection = Selection(
-            meter_ids=[meter_id(written) for written in meters] or None,
+            meter_ids=numbers or None,
             account_id=None if account is None else _account_id(connection, account),
             region=region,
             first_day=first_day and first_day.date(),
@@ -81,6 +86,14 @@ def _export(
                 shutil.copyfileobj(file, sys.stdout.buffer)
     left = f", {written.left_out} that {name} cannot carry" if written.left_out else ""
     click.echo(f"{written.readings} readings written{left}", err=True)
+
+
+def _require_known(connection: sa.Connection, numbers: list[int]) -> None:
+    if not numbers:
+        return
+    strangers = sorted(set(numbers) - installations_of(connection, set(numbers)).keys())
+    if strangers:
+        raise click.ClickException(f"there is no meter {', '.join(map(str, strangers))}")
 
 
 def _account_id(connection: sa.Connection, name: str) -> int:

@@ -37,6 +37,15 @@ def time_zone(name: str) -> ZoneInfo:
         raise UnknownZoneError(f"unknown time zone: {name!r}") from error
 
 
+def is_zone(name: str) -> bool:
+    """Return whether there is an IANA time zone of that name."""
+    try:
+        time_zone(name)
+    except UnknownZoneError:
+        return False
+    return True
+
+
 def day_number(day: date) -> int:
     """Return the days since 1970-01-01, as the ledger stores a day."""
     return (day - _EPOCH).days

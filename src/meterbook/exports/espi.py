@@ -2,34 +2,34 @@
 Green Button out: an ESPI feed (NAESB REQ.21) of usage points, meter readings and interval blocks.
 
 A block is a local day. Each flow and length of interval has its own MeterReading and ReadingType.
-Qualities are ESPI's own numbers. Element order is the schema's, for readers are strict about it.
+Qualities are ESPI's own numbers. A usage point says the IANA zone of its days as an Atom category,
+for ESPI itself knows only offsets. Element order is the schema's, for readers are strict about it.
 """
 
 from typing import BinaryIO
-from uuid import UUID, uuid5
 from xml.sax.saxutils import escape
 
 import msgspec
 import sqlalchemy as sa
 
 from meterbook.domain.local_days import utc_text
+from meterbook.domain.own_names import ESPI_ZONE_SCHEME, espi_id, usage_point
 from meterbook.exports.selection import Selection, intervals_of, selected_days
 from meterbook.queries.channel_days import DayReadings
 from meterbook.queries.exported import ExportSeries
 
 _BASE = "/espi/1_1/resource"
-_NAMES = UUID("6f2d1d1e-3a0b-5a53-9f0c-6d6574657262")  # ids are the same in every export
 _HEAD = """<?xml version="1.0" encoding="UTF-8"?>
 <feed xmlns="http://www.w3.org/2005/Atom" xmlns:espi="http://naesb.org/espi">
-<id>urn:uuid:{id}</id>
+<id>{id}</id>
 <title>Green Button Usage Feed</title>
 <updated>{updated}</updated>
 """
 _ENTRY = """<entry>
-<id>urn:uuid:{id}</id>
+<id>{id}</id>
 <link rel="self" href="{base}/{path}"/>
 <link rel="up" href="{base}/{up}"/>
-{related}<title>{title}</title>
+{related}{category}<title>{title}</title>
 <content>{content}</content>
 <published>{updated}</published>
 <updated>{updated}</updated>
@@ -61,7 +61,14 @@ class _Feed(msgspec.Struct):
     known: set[str] = msgspec.field(default_factory=set)
 
     def entry(
-        self, path: str, *, title: str, content: str, up: str = "", related: tuple[str, ...] = ()
+        self,
+        path: str,
+        *,
+        title: str,
+        content: str,
+        up: str = "",
+        related: tuple[str, ...] = (),
+        category: str = "",
     ) -> None:
         """Write an entry, unless its path was written before."""
         if path in self.known:
@@ -69,7 +76,8 @@ class _Feed(msgspec.Struct):
         links = "".join(f'<link rel="related" href="{_BASE}/{one}"/>\n' for one in related)
         self.out.write(
             _ENTRY.format(
-                id=uuid5(_NAMES, path), base=_BASE, path=path, related=links, content=content,
+                id=espi_id(path), base=_BASE, path=path, related=links, content=content,
+                category=category,
                 up=up or path.rpartition("/")[0], title=escape(title), updated=self.updated,
             ).encode()
         )  # fmt: skip
@@ -78,7 +86,7 @@ class _Feed(msgspec.Struct):
 def write_espi(connection: sa.Connection, out: BinaryIO, selection: Selection, *, now: int) -> int:
     """Write the feed and return its number of readings."""
     feed = _Feed(out, utc_text(now))
-    out.write(_HEAD.format(id=uuid5(_NAMES, utc_text(now)), updated=feed.updated).encode())
+    out.write(_HEAD.format(id=espi_id(utc_text(now)), updated=feed.updated).encode())
     count = 0
     for series, days in selected_days(connection, selection):
         for day in days:
@@ -91,7 +99,7 @@ def _write_day(feed: _Feed, series: ExportSeries, day: DayReadings) -> int:
     intervals = list(intervals_of(day, series))
     # A day known only as its total is a daily reading, however long the clock made it.
     length_s = 86_400 if len(day.amounts) == 1 else day.interval_s
-    point = f"UsagePoint/{series.meter_id}"
+    point = usage_point(series.meter_id)
     kind = f"ReadingType/{int(series.flow)}-{length_s}"
     reading = f"{point}/MeterReading/{int(series.flow)}-{length_s}"
     _describe(feed, series, point=point, kind=kind, reading=reading, length_s=length_s)
@@ -120,7 +128,11 @@ def _describe(
     """Write what describes a series, the first time it is met."""
     flow = series.flow.name.lower()
     feed.entry(
-        point, title=f"Meter {series.meter_id}", content=_POINT, related=(f"{point}/MeterReading",)
+        point,
+        title=f"Meter {series.meter_id}",
+        content=_POINT,
+        related=(f"{point}/MeterReading",),
+        category=f'<category scheme="{ESPI_ZONE_SCHEME}" term="{series.zone.key}"/>\n',
     )
     feed.entry(
         kind,

@@ -15,7 +15,8 @@ from meterbook.storage.files import written_atomically
 
 ZIP_README = """Your readings, as Meterbook has them.
 
-readings.csv   a row for each interval: meter, flow, start, end (UTC), kWh, quality
+readings.csv   a row for each interval: meter, flow, start, end (UTC), kWh, quality,
+               zone of the meter's days
 readings.xml   the same as Green Button (ESPI)
 """
 

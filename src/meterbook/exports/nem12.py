@@ -17,6 +17,7 @@ import msgspec
 import sqlalchemy as sa
 
 from meterbook.domain.local_days import local_time, time_zone
+from meterbook.domain.own_names import NEM12_PARTICIPANT, own_nmi
 from meterbook.domain.readings import Flow, Quality
 from meterbook.exports.selection import Interval, Selection, intervals_of, selected_days
 from meterbook.queries.exported import ExportSeries
@@ -46,7 +47,7 @@ def write_nem12(
     """Write the file and return what is in it."""
     counts = Nem12Counts()
     written_at = local_time(now, _MARKET).strftime("%Y%m%d%H%M")
-    out.write(f"100,NEM12,{written_at},METERBOOK,METERBOOK\n".encode())
+    out.write(f"100,NEM12,{written_at},{NEM12_PARTICIPANT},{NEM12_PARTICIPANT}\n".encode())
     for series, days in selected_days(connection, selection):
         intervals = (one for day in days for one in intervals_of(day, series))
         for length_s, some in groupby(intervals, attrgetter("length_s")):
@@ -62,7 +63,7 @@ def write_nem12(
 
 
 def _register(series: ExportSeries, length_s: int) -> str:
-    nmi, _, number = series.names.get("nmi", f"{series.meter_id:010d}").partition("/")
+    nmi, _, number = series.names.get("nmi", own_nmi(series.meter_id)).partition("/")
     suffix = ("E" if series.flow == Flow.IMPORT else "B") + (number or "1")
     return f"200,{nmi},{suffix},{suffix},{suffix},,{series.meter_id},kWh,{length_s // 60},\n"
 

@@ -1,10 +1,11 @@
 """
 Readings as a table, CSV or Parquet: a row for each interval that is known.
 
-    meter_id,flow,starts_at,ends_at,kWh,quality
-    12,import,2024-02-01T00:00:00Z,2024-02-01T00:30:00Z,0.251,raw
+    meter_id,flow,starts_at,ends_at,kWh,quality,zone
+    12,import,2024-02-01T00:00:00Z,2024-02-01T00:30:00Z,0.251,raw,Europe/London
 
-What is missing has no row. `meterbook import` reads both back without a flag, to the same book.
+What is missing has no row. The zone says where the meter's days begin; stamps are UTC all the
+same. `meterbook import` reads both back without a flag, to the same book.
 """
 
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from meterbook.domain.local_days import utc_text
 from meterbook.exports.selection import Selection, intervals_of, selected_days
 
 ROWS_AT_ONCE = 100_000
-COLUMNS = ("meter_id", "flow", "starts_at", "ends_at", "kWh", "quality")
+COLUMNS = ("meter_id", "flow", "starts_at", "ends_at", "kWh", "quality", "zone")
 _SCHEMA: dict[str, pl.DataType] = {
     "meter_id": pl.Int64(),
     "flow": pl.String(),
@@ -28,8 +29,9 @@ _SCHEMA: dict[str, pl.DataType] = {
     "ends_at": pl.Datetime("ms", "UTC"),
     "kWh": pl.Float64(),
     "quality": pl.String(),
+    "zone": pl.String(),
 }
-_Row = tuple[int, str, int, int, int, str]
+_Row = tuple[int, str, int, int, int, str, str]
 
 
 def write_csv(connection: sa.Connection, out: BinaryIO, selection: Selection) -> int:
@@ -40,8 +42,8 @@ def write_csv(connection: sa.Connection, out: BinaryIO, selection: Selection) ->
     while some := list(islice(rows, ROWS_AT_ONCE)):
         lines = (
             f"{meter},{flow},{utc_text(start)},{utc_text(end)},"
-            f"{amount // 1000}.{amount % 1000:03d},{quality}\n"
-            for meter, flow, start, end, amount, quality in some
+            f"{amount // 1000}.{amount % 1000:03d},{quality},{zone}\n"
+            for meter, flow, start, end, amount, quality, zone in some
         )
         out.write("".join(lines).encode())
         count += len(some)
@@ -70,7 +72,7 @@ def write_parquet(connection: sa.Connection, path: Path, selection: Selection) -
 
 
 def _frame(rows: list[_Row]) -> pl.DataFrame:
-    meters, flows, starts, ends, amounts, qualities = zip(*rows, strict=True)
+    meters, flows, starts, ends, amounts, qualities, zones = zip(*rows, strict=True)
     seconds = pl.DataFrame({"starts_at": starts, "ends_at": ends}) * 1000
     instants = seconds.cast(pl.Datetime("ms")).select(pl.all().dt.replace_time_zone("UTC"))
     return pl.DataFrame(
@@ -81,6 +83,7 @@ def _frame(rows: list[_Row]) -> pl.DataFrame:
             "ends_at": instants["ends_at"],
             "kWh": [amount / 1000 for amount in amounts],
             "quality": qualities,
+            "zone": zones,
         },
         schema=_SCHEMA,
     )
@@ -94,4 +97,5 @@ def _rows(connection: sa.Connection, selection: Selection) -> Iterator[_Row]:
                 ends_at = one.starts_at + one.length_s
                 yield (
                     series.meter_id, flow, one.starts_at, ends_at, one.amount, one.quality.word,
+                    series.zone.key,
                 )  # fmt: skip

@@ -1,15 +1,22 @@
 """Which of our meters each series of a file belongs to."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Hashable, Mapping
+from typing import TypeVar
 
 import sqlalchemy as sa
 
 from meterbook.imports.request import ImportRefusedError, ImportRequest
 from meterbook.intake.files.parsed import OWN, Series
-from meterbook.registry.foreign_ids import add_named_meters, meters_named, name_meters
+from meterbook.registry.foreign_ids import (
+    ForeignId,
+    add_named_meters,
+    meters_named,
+    name_meters,
+)
 from meterbook.registry.meters import add_meters, installations_of
 
 NAMES_SHOWN_MAX = 5
+Wanted = TypeVar("Wanted", bound=Hashable)
 
 
 class FoundMeters:
@@ -24,11 +31,14 @@ def find_meters(
     connection: sa.Connection,
     series: Collection[Series],
     *,
+    zones: Mapping[ForeignId, str],
     request: ImportRequest,
     now: int,
 ) -> FoundMeters:
     """
     Return the meter of each series; names nobody knows become new meters.
+
+    :param zones: where the file says it, the zone of a meter's days; it counts for new meters.
 
     :raises ImportRefusedError: if the file names none, or one that may not be written.
     :raises ForeignIdTakenError: if the person says another meter than the book.
@@ -43,13 +53,15 @@ def find_meters(
     if request.own_meters is not None:
         _require_own(strangers, known, request.own_meters)
     elif strangers:
-        made = add_named_meters(connection, strangers, zone=request.zone, now=now)
-        known |= made
-        found.new |= set(made.values())
+        for zone, some in _by_zone({name: name for name in strangers}, zones, request).items():
+            made = add_named_meters(connection, some, zone=zone, now=now)
+            known |= made
+            found.new |= set(made.values())
     there = installations_of(connection, set(known.values()))
-    absent = {number for number in known.values() if number not in there}
-    add_meters(connection, absent, zone=request.zone, now=now)
-    found.new |= absent
+    absent = {name: number for name, number in known.items() if number not in there}
+    for zone, numbers in _by_zone(absent, zones, request).items():
+        add_meters(connection, numbers - found.new, zone=zone, now=now)
+        found.new |= numbers
     # The meter a person names for a file is known by that name from then on.
     name_meters(
         connection,
@@ -58,6 +70,15 @@ def find_meters(
     )
     found.meter_of = {one: known[one.scheme, one.name] for one in series}
     return found
+
+
+def _by_zone(
+    wanted: Mapping[ForeignId, Wanted], zones: Mapping[ForeignId, str], request: ImportRequest
+) -> dict[str, set[Wanted]]:
+    grouped: dict[str, set[Wanted]] = {}
+    for name, one in wanted.items():
+        grouped.setdefault(zones.get(name, request.zone), set()).add(one)
+    return grouped
 
 
 def _said(names: set[tuple[str, str]], request: ImportRequest) -> dict[tuple[str, str], int]:

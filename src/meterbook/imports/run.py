@@ -20,7 +20,7 @@ from meterbook.domain.reading_columns import ReadingColumns, joined
 from meterbook.imports.meters import FoundMeters, find_meters
 from meterbook.imports.request import AUTO, ImportRefusedError, ImportRequest
 from meterbook.imports.summary import FileSummary
-from meterbook.intake.files.broken import BrokenFileError
+from meterbook.intake.files.broken import BrokenFileError, NoMeterFileError
 from meterbook.intake.files.formats import Format, format_named, format_of
 from meterbook.intake.files.parsed import FilePart, Series
 from meterbook.intake.files.sources import FileSource, sources_of
@@ -70,16 +70,26 @@ def run_import(database: Database, path: Path, request: ImportRequest) -> Import
 
 def _check(path: Path, request: ImportRequest) -> _Checked:
     checked = _Checked([], FileSummary(), [], [])
+    passed_over: list[BrokenFileError] = []
     for source in sources_of(path):
-        format_ = format_of(source) if request.format == AUTO else format_named(request.format)
+        try:
+            format_ = format_of(source) if request.format == AUTO else format_named(request.format)
+            checked.guesses += format_.guesses(source, request.parse)
+        except NoMeterFileError as error:
+            if not source.may_be_passed_over:
+                raise
+            passed_over.append(error)
+            continue
         checked.sources.append((source, format_))
-        checked.guesses += format_.guesses(source, request.parse)
         for part in format_.read(source, request.parse):
             checked.summary.add(part)
             if checked.summary.readings > HELD_READINGS_MAX:
                 checked.held = None
             if checked.held is not None:
                 checked.held.append(part)
+    if passed_over and not checked.sources:
+        raise passed_over[0]
+    checked.summary.note_passed_over([error.path.name for error in passed_over])
     return checked
 
 
@@ -97,7 +107,7 @@ def _store(
 ) -> tuple[LoadReport, FoundMeters]:
     total, found = LoadReport(), FoundMeters()
     for parts in _batches(checked, request):
-        loaded, some = _store_once(database, parts, checked.summary.series, request)
+        loaded, some = _store_once(database, parts, checked.summary, request)
         total = total.plus(loaded)
         found.meter_of |= some.meter_of
         found.new |= some.new
@@ -116,14 +126,16 @@ def _batches(checked: _Checked, request: ImportRequest) -> Iterator[list[FilePar
 def _store_once(
     database: Database,
     parts: list[FilePart],
-    series: list[Series],
+    summary: FileSummary,
     request: ImportRequest,
 ) -> tuple[LoadReport, FoundMeters]:
     now = request.parse.now
     some, readings = _together(parts)
 
     def work(connection: sa.Connection) -> tuple[LoadReport, FoundMeters]:
-        found = find_meters(connection, series, request=request, now=now)
+        found = find_meters(
+            connection, summary.series, zones=summary.zones, request=request, now=now
+        )
         known = [MeterSeries(found.meter_of[one], one.flow, one.interval_s) for one in some]
         loaded = load_by_series(connection, known, readings, default_zone=request.zone, now=now)
         if loaded.off_grid and not request.partial:

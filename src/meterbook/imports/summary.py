@@ -14,6 +14,7 @@ from meterbook.intake.files.parsed import DAY_S, FilePart, LineNote, Series
 
 SERIES_SHOWN_MAX = 1_000
 LINES_SHOWN_MAX = 100
+NAMES_SHOWN_MAX = 10
 _LONGEST_DAY_S = int(timedelta(hours=25).total_seconds())
 
 
@@ -32,6 +33,7 @@ class FileSummary:
         self.rejected: list[LineNote] = []
         self.notes: dict[str, None] = {}
         self.readings = 0
+        self.zones: dict[tuple[str, str], str] = {}
         self._series: dict[Series, _SeriesCount] = {}
         self._left_out: dict[str, LeftOutKind] = {}
 
@@ -51,10 +53,18 @@ class FileSummary:
         self.rejected += part.rejected[: LINES_SHOWN_MAX - len(self.rejected)]
         self.notes |= dict.fromkeys(part.notes)
         self.readings += len(part.readings)
+        self.zones = part.zones | self.zones
         for what, left in part.left_out.items():
             before = self._left_out.get(what, LeftOutKind(what, 0, left.first_line))
             self._left_out[what] = msgspec.structs.replace(before, count=before.count + left.count)
         self._add_readings(part.series, settled(part.readings).readings)
+
+    def note_passed_over(self, names: list[str]) -> None:
+        """Note which files of an archive are no files of readings."""
+        if names:
+            more = len(names) - NAMES_SHOWN_MAX
+            shown = ", ".join(names[:NAMES_SHOWN_MAX]) + (f" and {more} more" if more > 0 else "")
+            self.notes[f"passed over, no meter file: {shown}"] = None
 
     def _add_readings(self, series: list[Series], once: ReadingColumns) -> None:
         if not len(once):

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from meterbook.domain.local_days import utc_text
 from meterbook.domain.readings import Flow, Quality
 from meterbook.intake.files.broken import BrokenFileError
+from meterbook.intake.files.csv_files import csv_guesses
 from meterbook.intake.files.csv_guess import date_order, guess_shape
 from meterbook.intake.files.csv_mapping import CsvMapping
 from meterbook.intake.files.parsed import OWN, Series
-from parsing import ReadFile, read_file
+from meterbook.intake.files.sources import FileSource
+from parsing import OPTIONS, ReadFile, read_file
 
 
 def csv(path: Path, text: str, **said: object) -> ReadFile:
@@ -118,6 +120,61 @@ def test_local_stamps_on_both_clock_change_days(tmp_path: Path) -> None:
     text = "stamp,kWh\n2024-03-31 00:30,1\n2024-03-31 01:30,1\n2024-03-31 02:00,1\n"
     spring = csv(tmp_path, text, zone="Europe/London")
     assert spring.reasons == [(3, "has a time that the clock of Europe/London skips")]
+
+
+def test_an_estimate_is_one_in_a_file_of_days_and_of_half_hours(
+    tmp_path: Path, shared_data: Path
+) -> None:
+    lines = (shared_data / "nem12_real_exports" / "meter03.csv").read_text().splitlines()
+    lines[2] = lines[2].replace(",No,", ",Yes,")
+    read = csv(tmp_path, "\n".join(lines[:8]), unit="kwh")
+    assert read.reasons == []
+    rows = read.rows[Series("csv", "9999000003")]
+    estimated = rows.quality == Quality.ESTIMATED_LIKE_DAY
+    assert estimated.reshape(-1, 48).all(axis=1).tolist() == [False, True] + [False] * 5
+    assert (rows.quality[~estimated] == Quality.RAW).all()
+
+    long = "meter,starts_at,kWh,quality,Is estimated\n7,2024-02-01T00:00:00Z,1,valid,no\n"
+    long += "7,2024-02-01T00:30:00Z,1,,TRUE\n7,2024-02-01T01:00:00Z,1,edited,y\n"
+    found = csv(tmp_path, long).rows[Series("meterbook", "7")].quality.tolist()
+    assert found == [Quality.VALID, Quality.ESTIMATED_LIKE_DAY, Quality.EDITED]
+
+
+def test_a_quality_of_anothers_words_is_left_out(tmp_path: Path) -> None:
+    days = "meter,date,quality," + ",".join(f"{hour}:00 kWh" for hour in range(24))
+    days += "\n7,2024-02-01,{}," + ",".join(["1"] * 24) + "\n"
+    for word, quality in (("A", Quality.RAW), ("valid", Quality.VALID)):
+        read = csv(tmp_path, days.format(word))
+        assert read.reasons == []
+        assert set(read.rows[Series("meterbook", "7", Flow.IMPORT, 3600)].quality) == {quality}
+
+
+def test_a_word_that_is_neither_yes_nor_no_is_rejected(tmp_path: Path) -> None:
+    rows = "meter,starts_at,kWh,estimated\n" + "7,2024-02-01T00:00:00Z,1,no\n" * 500
+    read = csv(tmp_path, rows + "7,2024-02-01T00:30:00Z,1,perhaps\n")
+    assert read.reasons == [(502, "says neither yes nor no to whether it is an estimate")]
+
+
+def test_the_columns_that_are_read_and_those_that_are_not_are_told(shared_data: Path) -> None:
+    source = FileSource(shared_data / "nem12_real_exports" / "meter03.csv")
+    told = {one.field: one.reading for one in csv_guesses(source, OPTIONS)}
+    assert told["columns used"] == (
+        "NMI, DATE, CON/GEN, ESTIMATED?, 00:00 - 00:30, 00:30 - 01:00, 01:00 - 01:30, "
+        "01:30 - 02:00, 02:00 - 02:30, 02:30 - 03:00, ... 23:30 - 00:00 (52 in all)"
+    )
+    assert told["columns left out"] == "METER SERIAL NUMBER"
+
+
+def test_a_column_of_zones_places_meters_and_a_wrong_zone_is_rejected(tmp_path: Path) -> None:
+    rows = "meter,starts_at,kWh,time zone\n7,2024-02-01T00:00:00Z,1,Asia/Kolkata\n"
+    read = csv(tmp_path, rows)
+    assert read.summary.zones == {("meterbook", "7"): "Asia/Kolkata"}
+    many = rows + "7,2024-02-01T00:30:00Z,1,Asia/Kolkata\n" * 500
+    broken = csv(tmp_path, many + "8,2024-02-01T00:30:00Z,1,Asia/Nowhere\n")
+    assert broken.reasons == [(503, "names a time zone that there is not")]
+    other = csv(tmp_path, rows.replace("Asia/Kolkata", "my zone"))
+    assert other.summary.zones == {}
+    assert other.reasons == []
 
 
 def test_flows_qualities_and_own_meter_ids(tmp_path: Path) -> None:

@@ -12,3 +12,7 @@ class BrokenFileError(ValueError):
         self.line = line
         self.column = column
         self.reason = reason
+
+
+class NoMeterFileError(BrokenFileError):
+    """A file that looks like none of the formats, or like text without a table of readings."""

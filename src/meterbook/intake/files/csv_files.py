@@ -18,7 +18,7 @@ from meterbook.domain.import_reports import GuessReport
 from meterbook.domain.local_days import time_zone
 from meterbook.domain.reading_columns import IntColumn
 from meterbook.intake.files.ahead import ahead
-from meterbook.intake.files.broken import BrokenFileError
+from meterbook.intake.files.broken import BrokenFileError, NoMeterFileError
 from meterbook.intake.files.csv_guess import (
     DELIMITERS,
     GuessedShape,
@@ -90,7 +90,7 @@ def _shape(source: FileSource, options: ParseOptions) -> GuessedShape:
     try:
         return guess_shape(lines, said)
     except NoTableError as error:
-        raise BrokenFileError(source.name, str(error)) from None
+        raise NoMeterFileError(source.name, str(error)) from None
 
 
 def _text(raw: bytes) -> str:
@@ -166,11 +166,8 @@ class _Table:
                 body = rest
         fields = csv_fields(_text(before).strip(), delimiter=self._delimiter)
         self._names = column_names(fields, header=bool(self._mapping.header))
-        wanted = [self._mapping.stamp, self._mapping.time, self._mapping.ends, self._mapping.meter,
-                  self._mapping.export, self._mapping.flow, self._mapping.quality,
-                  *(self._mapping.energy or [])]  # fmt: skip
-        for name in wanted:
-            if name and name not in self._names:
+        for name in self._mapping.columns:
+            if name not in self._names:
                 raise BrokenFileError(self._name, f"has no column {name[:64]!r}")
         return body
 

@@ -11,10 +11,13 @@ from collections.abc import Sequence
 
 import msgspec
 
-from meterbook.intake.files.csv_mapping import CsvMapping, Guess
+from meterbook.domain.local_days import is_zone
+from meterbook.domain.readings import QUALITY_WORDS
+from meterbook.intake.files.csv_mapping import CsvMapping, Guess, merged
 
 DELIMITERS = ";\t,|"
 _ROWS_LOOKED_AT = 400
+_NAMES_SHOWN, _NAME_SHOWN = 10, 64
 _LINES_LOOKED_AT = 1_000  # a preamble is shorter than that
 _WIDE_COUNTS = (1440, 288, 144, 96, 72, 48, 24)
 _METER = re.compile(
@@ -29,6 +32,10 @@ _ENERGY = re.compile(
 _EXPORT = re.compile(r"export|einspeis|fed.?in|feed.?in|generat|returned|injection", re.IGNORECASE)
 _FLOW_NAMES = re.compile(r"^(?:con/gen|flow|direction|flow.?direction)$", re.IGNORECASE)
 _QUALITY = re.compile(r"^quality$", re.IGNORECASE)
+_ESTIMATED = re.compile(r"^(?:is.?)?estimated?\??$", re.IGNORECASE)
+ESTIMATED = {"yes": True, "y": True, "true": True, "estimated": True, "e": True, "1": True}
+ESTIMATED |= dict.fromkeys(("", "no", "n", "false", "actual", "a", "0"), False)
+_ZONE = re.compile(r"^(?:iana.?)?(?:time.?)?zone$", re.IGNORECASE)
 _END = re.compile(r"\b(?:end|ends_at|to|bis|until)\b|\bende\b", re.IGNORECASE)
 _START = re.compile(r"\b(?:start\w*|begin\w*|from|von|starts_at)\b", re.IGNORECASE)
 _UNIT = re.compile(r"(?<![a-z])(kwh|mwh|wh|kw)(?![a-z])", re.IGNORECASE)
@@ -94,7 +101,7 @@ def guess_shape(lines: Sequence[str], said: CsvMapping) -> GuessedShape:
         Guess("header", "yes" if header else "no"),
     ]
     mapping = guess_columns(names, list(zip(*body, strict=True)), known, guesses)
-    return GuessedShape(mapping, [g for g in guesses if getattr(said, g.field) is None])
+    return GuessedShape(mapping, [g for g in guesses if getattr(said, g.field, None) is None])
 
 
 def column_names(fields: Sequence[str], *, header: bool) -> list[str]:
@@ -129,10 +136,8 @@ def guess_columns(
         time = (only_days and _first(names, columns, _is_time)) or ""
     ends = known.ends if known.ends is not None else _ends(names, columns, stamp)
     taken |= {time, ends}
-    meter = known.meter if known.meter is not None else _meter(names, columns, taken)
-    flow = known.flow if known.flow is not None else _named(names, _FLOW_NAMES, taken)
-    quality = known.quality if known.quality is not None else _named(names, _QUALITY, taken)
-    taken |= {meter, flow, quality}
+    known = _beside(names, columns, stamps, known, taken)
+    meter = known.meter or ""
     numeric = _numeric(names, columns, known.decimal or ".", taken)
     layout = known.layout
     wide = next((n for n in _WIDE_COUNTS if len(numeric) >= n), None)
@@ -152,10 +157,47 @@ def guess_columns(
         Guess("energy", energy[0] if len(energy) == 1 else f"{energy[0]} ... {energy[-1]}"),
     ]
     mapping = msgspec.structs.replace(
-        known, layout=layout, stamp=stamp, time=time, ends=ends, meter=meter, flow=flow,
-        quality=quality, energy=energy, export=export,
+        known, layout=layout, stamp=stamp, time=time, ends=ends, energy=energy, export=export,
     )  # fmt: skip
+    guesses += _columns(names, mapping.columns)
     return _meaning(mapping, stamps, guesses)
+
+
+def _columns(names: Sequence[str], used: Sequence[str]) -> list[Guess]:
+    """Return which columns are read and which are not."""
+    unused = [name for name in names if name not in used]
+    told = [Guess("columns used", _shown(used))]
+    return [*told, Guess("columns left out", _shown(unused))] if unused else told
+
+
+def _shown(names: Sequence[str]) -> str:
+    few = [name[:_NAME_SHOWN] for name in names[:_NAMES_SHOWN]]
+    if len(names) > _NAMES_SHOWN + 1:
+        few += [f"... {names[-1][:_NAME_SHOWN]} ({len(names)} in all)"]
+    elif len(names) > _NAMES_SHOWN:
+        few += [names[-1][:_NAME_SHOWN]]
+    return ", ".join(few)
+
+
+def _beside(
+    names: Sequence[str],
+    columns: Sequence[Sequence[str]],
+    stamps: Sequence[str],
+    known: CsvMapping,
+    taken: set[str],
+) -> CsvMapping:
+    """Return the mapping with the columns that say what a row is about; they are taken then."""
+    found = CsvMapping(
+        meter=_meter(names, columns, taken),
+        flow=_named(names, _FLOW_NAMES, taken),
+        quality=_quality(names, columns, taken),
+        estimated=_estimated(names, columns, taken),
+        meter_zone=_meter_zone(names, columns, stamps),
+    )
+    known = merged(found, known)
+    beside = (known.meter, known.flow, known.quality, known.estimated, known.meter_zone)
+    taken |= {name or "" for name in beside}
+    return known
 
 
 def _meaning(mapping: CsvMapping, stamps: Sequence[str], guesses: list[Guess]) -> CsvMapping:
@@ -170,10 +212,41 @@ def _meaning(mapping: CsvMapping, stamps: Sequence[str], guesses: list[Guess]) -
         name = mapping.stamp or ""
         is_end = bool(_END.search(name)) and not _START.search(name)
         guesses.append(Guess("stamp_is_end", "end" if is_end else "start of the interval"))
-    has_offset = any(_OFFSET.search(s) for s in stamps if ":" in s)
-    if not has_offset and mapping.zone is None:
+    if not _have_offset(stamps) and mapping.zone is None:
         guesses.append(Guess("zone", "stamps have no offset: the zone of new meters is taken"))
     return msgspec.structs.replace(mapping, unit=unit, date_order=order, stamp_is_end=is_end)
+
+
+def _have_offset(stamps: Sequence[str]) -> bool:
+    return any(_OFFSET.search(stamp) for stamp in stamps if ":" in stamp)
+
+
+def _quality(names: Sequence[str], columns: Sequence[Sequence[str]], taken: set[str]) -> str:
+    """Return the column of qualities, unless all its words are another's (A, E, ...)."""
+    name = _named(names, _QUALITY, taken)
+    if not name:
+        return ""
+    words = {word.lower() for word in columns[list(names).index(name)]} - {""}
+    return name if not words or words & {*QUALITY_WORDS.values()} else ""
+
+
+def _estimated(names: Sequence[str], columns: Sequence[Sequence[str]], taken: set[str]) -> str:
+    """Return the column that says of each row whether it is an estimate."""
+    name = _named(names, _ESTIMATED, taken)
+    if not name:
+        return ""
+    words = {word.lower() for word in columns[list(names).index(name)]}
+    return name if words <= ESTIMATED.keys() else ""
+
+
+def _meter_zone(
+    names: Sequence[str], columns: Sequence[Sequence[str]], stamps: Sequence[str]
+) -> str:
+    """Return the column of IANA zones beside stamps that need none for themselves."""
+    name = _named(names, _ZONE, set())
+    if not name or not _have_offset(stamps):
+        return ""
+    return name if all(map(is_zone, set(columns[list(names).index(name)]))) else ""
 
 
 def date_order(stamps: Sequence[str]) -> tuple[str, bool]:

@@ -41,8 +41,19 @@ class CsvMapping(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     interval_minutes: int | None = None
     quality: str | None = None
     """Column of our quality words; an empty text: there is none."""
+    estimated: str | None = None
+    """Column that says yes or no to an estimate; an empty text: there is none."""
     flow: str | None = None
     """Column that says import or export; an empty text: there is none."""
+    meter_zone: str | None = None
+    """Column of the IANA zone of a meter's days; an empty text: there is none."""
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that are read, each once."""
+        one = [self.meter, self.stamp, self.time, self.ends, self.flow, self.export, self.quality]
+        one += [self.estimated, self.meter_zone]
+        return list(dict.fromkeys(name for name in [*one, *(self.energy or [])] if name))
 
 
 class Guess(msgspec.Struct, frozen=True):

@@ -7,7 +7,8 @@ Green Button: ESPI XML (NAESB REQ.21), an Atom feed of usage points and interval
 
 The pieces are linked by addresses and may come in any order, so the file is read twice: first what
 describes, then the readings, one entry in memory at a time. A document type definition is refused:
-no entity is ever expanded. Quality numbers are ours; a forecast (12) is no reading.
+no entity is ever expanded. Quality numbers are ours; a forecast (12) is no reading. In our own
+exports the id of a usage point is made of our number: it is that meter.
 """
 
 import re
@@ -17,12 +18,15 @@ from pathlib import Path
 
 import msgspec
 
+from meterbook.domain.local_days import is_zone
+from meterbook.domain.own_names import ESPI_ZONE_SCHEME, meter_of_usage_point
 from meterbook.domain.readings import Flow, Quality
 from meterbook.domain.units import kwh_to_wh
 from meterbook.intake.files.broken import BrokenFileError
 from meterbook.intake.files.espi_entries import Entry, Node, entries
 from meterbook.intake.files.parsed import (
     DAY_S,
+    OWN,
     SITE_KWH_MAX,
     FilePart,
     ParseOptions,
@@ -32,6 +36,7 @@ from meterbook.intake.files.parsed import (
 from meterbook.intake.files.sources import FileSource
 
 WATT_HOURS = 72
+ForeignName = tuple[str, str]
 _ELECTRICITY = {"0", "1"}  # secondary metered, primary metered
 _DELTA = {"4", "0", ""}
 _DAY_LENGTHS_S = {82_800, 86_400, 90_000}
@@ -63,8 +68,10 @@ class _Feed(msgspec.Struct):
     """What describes the readings, by address."""
 
     kinds: dict[str, _Kind] = {}
-    points: dict[str, str] = {}
-    """Address of a usage point to its name."""
+    points: dict[str, ForeignName] = {}
+    """Address of a usage point to its scheme and name."""
+    zones: dict[ForeignName, str] = {}
+    """Usage point to the IANA zone of its days: in our own exports."""
     kind_of: dict[str, str] = {}
     """Address of a meter reading to that of its reading type."""
 
@@ -95,7 +102,11 @@ def _described(source: FileSource) -> _Feed:
             for node in entry.contents("ReadingType"):
                 feed.kinds[entry.address] = _kind(node, source.name)
             for _ in entry.contents("UsagePoint"):
-                feed.points[entry.address] = _name(entry.address)
+                point = _point(entry)
+                feed.points[entry.address] = point
+                zone = entry.categories.get(ESPI_ZONE_SCHEME, "")
+                if is_zone(zone):
+                    feed.zones[point] = zone
             for _ in entry.contents("MeterReading"):
                 types = [link for link in entry.related if "/ReadingType" in link]
                 if types:
@@ -142,11 +153,13 @@ def _add_block(
         taken = _reading(builder, node, kind, name)
         if taken is not None:
             length_s, reading = taken
-            series = Series("espi", point, kind.flow or Flow.IMPORT, length_s)
+            series = Series(*point, kind.flow or Flow.IMPORT, length_s)
             readings.setdefault(series, []).append(reading)
     for series, rows in readings.items():
         starts, amounts, qualities, lines = zip(*rows, strict=True)
         builder.add(series, starts_at=starts, amount=amounts, quality=qualities, lines=lines)
+        if point in feed.zones:
+            builder.place(*point, feed.zones[point])
 
 
 def _reading(
@@ -195,13 +208,19 @@ def _kind_of(entry: Entry, feed: _Feed, options: ParseOptions) -> _Kind | None:
     return None
 
 
-def _point_of(entry: Entry, feed: _Feed) -> str:
+def _point_of(entry: Entry, feed: _Feed) -> ForeignName:
     address = entry.up.partition("/MeterReading")[0]
     if address in feed.points:
         return feed.points[address]
     if len(feed.points) == 1:
         return next(iter(feed.points.values()))
-    return _name(address) if "UsagePoint/" in address else ""
+    return ("espi", _name(address) if "UsagePoint/" in address else "")
+
+
+def _point(entry: Entry) -> ForeignName:
+    """Return the scheme and name of a usage point; our own number only if the id proves it."""
+    own = meter_of_usage_point(entry.id, address=entry.address)
+    return ("espi", _name(entry.address)) if own is None else (OWN, str(own))
 
 
 def _name(address: str) -> str:

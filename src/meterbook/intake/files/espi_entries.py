@@ -65,6 +65,8 @@ class Entry:
         self.address = ""
         self.up = ""
         self.related: list[str] = []
+        self.categories: dict[str, str] = {}
+        """Scheme to term."""
         self.nodes: list[Node] = []
 
     def contents(self, name: str) -> Iterator[Node]:
@@ -136,6 +138,8 @@ class _Reader:
             self._nodes = 0
         elif self._entry is not None and name == "link":
             _link(self._entry, attributes)
+        elif self._entry is not None and written == f"{_ATOM} category":
+            self._entry.categories[attributes.get("scheme", "")] = attributes.get("term", "")
         elif self._entry is not None and space == _ESPI:
             node = Node(name, self.parser.CurrentLineNumber)
             parent = self._stack[-1] if self._stack else None

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from meterbook.domain.import_reports import GuessReport
-from meterbook.intake.files.broken import BrokenFileError
+from meterbook.intake.files.broken import NoMeterFileError
 from meterbook.intake.files.parsed import FilePart, ParseOptions
 from meterbook.intake.files.sources import FileSource
 
@@ -85,13 +85,13 @@ def format_of(source: FileSource) -> Format:
     """
     Return the format a file has by its first bytes.
 
-    :raises BrokenFileError: if it has none of them.
+    :raises NoMeterFileError: if it has none of them.
     """
     with source.opened() as stream:
         head = stream.read(HEAD_BYTES)
     if not head:
-        raise BrokenFileError(source.name, "is empty")
+        raise NoMeterFileError(source.name, "is empty")
     for format_ in FORMATS.values():
         if format_.fits(head, source):
             return format_
-    raise BrokenFileError(source.name, "is of no format that is known here; see --format")
+    raise NoMeterFileError(source.name, "is of no format that is known here; see --format")

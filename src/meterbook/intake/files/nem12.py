@@ -9,8 +9,9 @@ NEM12: interval meter data of the Australian market (AEMO, Meter Data File Forma
 
 The market's clock is Eastern Standard Time all year: no day is longer than another. An NMI may
 have several registers (E1, E2): the first is the NMI's meter, others get meters of their own, so
-that nothing is added up or overwritten in silence. Ours rather than the nemreader package: that
-one pulls in pandas and lets pass what must be refused.
+that nothing is added up or overwritten in silence. In our own exports a meter without an NMI has
+its number in ten digits, and again as its serial number: it is that meter. Ours rather than
+the nemreader package: that one pulls in pandas and lets pass what must be refused.
 """
 
 import re
@@ -23,10 +24,12 @@ from zoneinfo import ZoneInfo
 import msgspec
 import numpy as np
 
+from meterbook.domain.own_names import NEM12_PARTICIPANT, meter_of_nmi
 from meterbook.domain.readings import Flow, Quality
 from meterbook.domain.units import kwh_column_to_wh, kwh_to_wh
 from meterbook.intake.files.broken import BrokenFileError
 from meterbook.intake.files.parsed import (
+    OWN,
     SITE_KWH_MAX,
     FilePart,
     ParseOptions,
@@ -103,6 +106,7 @@ class _Reader:
         self._day: _Day | None = None
         self._open = False
         self._seen = False
+        self._is_ours = False
 
     def take(self, line: int, text: str) -> None:
         fields = [field.strip() for field in text.split(",")]
@@ -142,6 +146,7 @@ class _Reader:
         if len(fields) < 2 or fields[1].upper() != "NEM12":  # noqa: PLR2004 the version
             self.builder.reject(line, "must say NEM12 in its 100 record")
         self._open = True
+        self._is_ours = fields[3:5] == [NEM12_PARTICIPANT] * 2
 
     def _read_register(self, line: int, fields: list[str]) -> _Register | None:
         if len(fields) < 9 or not fields[1] or len(fields[1]) > 32 or not fields[4]:  # noqa: PLR2004
@@ -159,8 +164,11 @@ class _Reader:
         flow = _FLOWS.get(suffix[0])
         if flow is None or unit not in _KWH:
             return _Register(None, label, length)
-        name = nmi if suffix[1:] in {"", "1"} else f"{nmi}/{suffix[1:]}"
-        series = Series("nmi", name, flow, length * 60)
+        scheme, name = "nmi", nmi if suffix[1:] in {"", "1"} else f"{nmi}/{suffix[1:]}"
+        own = meter_of_nmi(nmi, serial=fields[6]) if self._is_ours else None
+        if own is not None:
+            scheme, name = OWN, str(own)
+        series = Series(scheme, name, flow, length * 60)
         return _Register(series, label, length, _KWH[unit])
 
     def _read_day(self, line: int, fields: list[str]) -> _Day | None:

@@ -38,7 +38,7 @@ def read_parquet(source: FileSource, options: ParseOptions) -> Iterator[FilePart
         builder = PartBuilder(options)
         reader = TableReader(builder, shape.mapping, zone=options.stamps_zone or _UTC)
         rows = frame.select(pl.len()).collect().item()
-        wanted = _wanted(shape.mapping)
+        wanted = shape.mapping.columns
         for begin in range(0, rows, PART_READINGS):
             table = frame.select(wanted).slice(begin, PART_READINGS).collect()
             lines = np.arange(begin + 1, begin + 1 + table.height, dtype=np.int64)
@@ -91,10 +91,10 @@ def _shape(frame: pl.LazyFrame, source: FileSource, options: ParseOptions) -> Gu
         mapping = guess_columns(head.columns, columns, said, guesses)
     except NoTableError as error:
         raise BrokenFileError(source.name, str(error)) from None
-    for name in _wanted(mapping):
+    for name in mapping.columns:
         if name not in schema:
             raise BrokenFileError(source.name, f"has no column {name[:64]!r}")
-    return GuessedShape(mapping, [g for g in guesses if getattr(said, g.field) is None])
+    return GuessedShape(mapping, [g for g in guesses if getattr(said, g.field, None) is None])
 
 
 def _texts(column: pl.Series) -> list[str]:
@@ -103,9 +103,3 @@ def _texts(column: pl.Series) -> list[str]:
     elif not (column.dtype.is_numeric() or column.dtype in {pl.String, pl.Date}):
         return [""] * len(column)
     return column.cast(pl.String).fill_null("").to_list()
-
-
-def _wanted(mapping: CsvMapping) -> list[str]:
-    names = [mapping.stamp, mapping.time, mapping.meter, mapping.export, mapping.flow]
-    names += [mapping.ends, mapping.quality, *(mapping.energy or [])]
-    return list(dict.fromkeys(name for name in names if name))

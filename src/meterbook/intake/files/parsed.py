@@ -69,6 +69,8 @@ class FilePart(msgspec.Struct, frozen=True):
     left_out: dict[str, LeftOut]
     notes: list[str]
     """What a person should know: how the clock change was read, what was guessed."""
+    zones: dict[tuple[str, str], str] = {}
+    """Scheme and name of a meter to the IANA zone of its days, where the file says it."""
 
 
 class ParseOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +110,7 @@ class PartBuilder:
         self._rejected_count = 0
         self._left_out: dict[str, LeftOut] = {}
         self._notes: dict[str, None] = {}
+        self._zones: dict[tuple[str, str], str] = {}
         self.readings = 0
 
     @property
@@ -205,6 +208,10 @@ class PartBuilder:
         """Keep a sentence for the report, once."""
         self._notes.setdefault(text)
 
+    def place(self, scheme: str, name: str, zone: str) -> None:
+        """Keep the IANA zone of a meter's days; the first one said counts."""
+        self._zones.setdefault((scheme, name), zone)
+
     def take(self) -> FilePart:
         """Return what was gathered since the last part."""
         part = FilePart(
@@ -214,6 +221,7 @@ class PartBuilder:
             self._rejected_count,
             self._left_out,
             list(self._notes),
+            self._zones,
         )
         self._clear()
         return part

@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, cast
 
 import msgspec
@@ -23,6 +23,7 @@ UNPACKED_BYTES_MAX = 8 << 30
 MEMBERS_MAX = 1_000
 RATIO_MAX = 200  # readings pack 5 to 40 times; a bomb 1,000 times
 RATIO_FREE_BYTES = 64 << 20  # a small file may be packed as well as it likes
+_READINGS = {".csv", ".tsv", ".parquet", ".pq", ".zip", ".gz", ".zst"}
 _ZIP, _GZIP, _ZSTD = b"PK\x03\x04", b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
@@ -37,6 +38,15 @@ class FileSource(msgspec.Struct, frozen=True):
     def name(self) -> Path:
         """What errors call it."""
         return self.path if self.member is None else self.path / self.member
+
+    @property
+    def may_be_passed_over(self) -> bool:
+        """Whether it lies in an archive, with a name that promises no readings."""
+        if self.member is None:
+            return False
+        inside = PurePosixPath(self.member)
+        is_hidden = inside.name.startswith(".") or inside.parts[0] == "__MACOSX"
+        return is_hidden or inside.suffix.lower() not in _READINGS
 
     @contextmanager
     def opened(self) -> Iterator[BinaryIO]:

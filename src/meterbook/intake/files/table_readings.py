@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from meterbook.domain.local_days import time_zone
+from meterbook.domain.local_days import is_zone, time_zone
 from meterbook.domain.meter_ids import METER_ID_MAX
 from meterbook.domain.reading_columns import IntColumn, distinct
 from meterbook.domain.readings import HALF_HOUR_S, QUALITY_WORDS, Flow, Quality
 from meterbook.domain.units import kwh_column_to_wh
-from meterbook.intake.files.csv_guess import EMPTY
+from meterbook.intake.files.csv_guess import EMPTY, ESTIMATED
 from meterbook.intake.files.csv_mapping import CsvMapping
 from meterbook.intake.files.local_stamps import NO_SUCH_TIME, local_instants
 from meterbook.intake.files.parsed import DAY_S, OWN, PartBuilder, Series
@@ -51,6 +51,7 @@ class TableReader:
             return
         table = table.with_columns(pl.col(pl.String).str.strip_chars())
         meters, names = self._meters(table)
+        self._place(table, meters, names, lines)
         stamps = stamps_of(table, self._mapping)
         fine = ~np.isnan(stamps.seconds) & (meters >= 0)
         self._reject(~fine & (meters >= 0), lines, "has no date or time of a known form")
@@ -118,10 +119,10 @@ class TableReader:
             walls, stamps, every_meter, every_fine & known, every_line, nothing=amounts == 0
         )
         self._reject_cells(table, columns, lines, fine)
-        qualities = np.full(len(walls), int(Quality.RAW), dtype=np.int64)
+        qualities = np.repeat(self._qualities(table, lines), count)
         self._add(
             names, every_meter, flows, interval_s, instants, amounts, qualities, every_line,
-            there & (flows > 0),
+            there & (flows > 0) & (qualities >= 0),
         )  # fmt: skip
 
     def _add(
@@ -256,6 +257,25 @@ class TableReader:
             if len(rows):
                 self._builder.leave_out("empty values", int(lines[rows[0]]), count=len(rows))
 
+    def _place(
+        self,
+        table: pl.DataFrame,
+        meters: IntColumn,
+        names: list[tuple[str, str]],
+        lines: IntColumn,
+    ) -> None:
+        """Keep the zone that each meter is said to be in."""
+        if not self._mapping.meter_zone:
+            return
+        zones = table[self._mapping.meter_zone].cast(pl.String).fill_null("")
+        said = pl.DataFrame({"meter": meters, "zone": zones, "line": lines})
+        for meter, zone, line in said.unique(["meter", "zone"], keep="first").sort("line").rows():
+            if zone and not is_zone(zone):
+                self._builder.reject(line, "names a time zone that there is not")
+            elif zone and meter >= 0:
+                scheme, name = names[meter]
+                self._builder.place(scheme, name, zone)
+
     def _flows(self, table: pl.DataFrame, default: Flow) -> IntColumn:
         """Return the flow of each row, 0 where it is none of ours."""
         if not self._mapping.flow:
@@ -266,6 +286,19 @@ class TableReader:
         ).to_numpy()
 
     def _qualities(self, table: pl.DataFrame, lines: IntColumn) -> IntColumn:
+        found = self._worded_qualities(table, lines)
+        if not self._mapping.estimated:
+            return found
+        words = table[self._mapping.estimated].cast(pl.String).fill_null("").str.to_lowercase()
+        said = words.replace_strict(
+            list(ESTIMATED), [int(is_estimated) for is_estimated in ESTIMATED.values()],
+            default=-1, return_dtype=pl.Int64,
+        ).to_numpy()  # fmt: skip
+        self._reject(said < 0, lines, "says neither yes nor no to whether it is an estimate")
+        estimate = np.where(said > 0, int(Quality.ESTIMATED_LIKE_DAY), found)
+        return np.where(said < 0, -1, np.where(found == int(Quality.RAW), estimate, found))
+
+    def _worded_qualities(self, table: pl.DataFrame, lines: IntColumn) -> IntColumn:
         if not self._mapping.quality:
             return np.full(table.height, int(Quality.RAW), dtype=np.int64)
         words = table[self._mapping.quality].cast(pl.String).fill_null("").str.to_lowercase()
