@@ -5,6 +5,7 @@ Complaints are console messages (the policy's among them), errors of scripts, fa
 requests to anybody but the server, and pages wider than the window.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,8 +16,9 @@ from meterbook.access import SESSION_COOKIE
 from servers import Server
 
 WIDTHS = (360, 1280)
-SCHEMES = ("light", "dark")
 _AXE = Axe()
+_WAIT_S = 20
+_LOOK_EVERY_MS = 20
 # WCAG 2.2 AA and what axe-core holds to be good practice.
 _RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
@@ -57,8 +59,12 @@ def watched_page(
 def must_be_good(page: Page, *, axe: bool = True) -> None:
     """Wait for the page's charts, then make sure that it fits and can be read by everybody."""
     wait_for_charts(page)
-    width = page.viewport_size["width"] if page.viewport_size else 0
-    assert page.evaluate("document.documentElement.scrollWidth") <= width, page.url
+    opened = page.viewport_size
+    assert opened
+    for width in (*(width for width in WIDTHS if width != opened["width"]), opened["width"]):
+        page.set_viewport_size({"width": width, "height": opened["height"]})
+        # Charts follow the window a moment later.
+        wait_until(page, "document.documentElement.scrollWidth <= innerWidth")
     if axe:
         found = _AXE.run(page, options=_RULES)
         assert not found.response["violations"], f"{page.url}\n{found.generate_report()}"
@@ -66,10 +72,19 @@ def must_be_good(page: Page, *, axe: bool = True) -> None:
 
 def wait_for_charts(page: Page) -> None:
     """Wait until every chart of the page is drawn."""
-    page.wait_for_function(
+    wait_until(
+        page,
         "[...document.querySelectorAll('.chart-canvas[data-figure]')]"
-        ".every((canvas) => canvas.dataset.drawn)"
+        ".every((canvas) => canvas.dataset.drawn)",
     )
+
+
+def wait_until(page: Page, expression: str) -> None:
+    """Wait until it is true; Playwright's own way would evaluate it against the page's policy."""
+    end = time.monotonic() + _WAIT_S
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, f"{page.url}: {expression}"
+        page.wait_for_timeout(_LOOK_EVERY_MS)
 
 
 def sign_in(page: Page, username: str, password: str) -> None:

@@ -9,12 +9,12 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from books import record_packets
-from callers import PASSWORD, client_of, signed_in
+from callers import PASSWORD, client_of, session_of, signed_in
 from meterbook.intake.packet_fields import Packet
 from meterbook.registry.meters import claim_meters
 from meterbook.storage.database import Database
 from servers import Server, running_server
-from watched_pages import SCHEMES, WIDTHS, must_be_good, sign_in, sign_out, watched_page
+from watched_pages import must_be_good, sign_in, sign_out, wait_until, watched_page
 
 MIDNIGHT = 1_739_059_200  # 2025-02-09T00:00Z
 METER = "/profile/999-999-999"
@@ -34,8 +34,10 @@ GOOD = {
 
 
 @pytest.fixture(scope="module")
-def server(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Give a server on which anna owns meter 999-999-999, which has one day of readings."""
+def opened(
+    sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Server, str]]:
+    """Give a server on which meter 999-999-999 has one day, and a session of anna, its owner."""
     folder = tmp_path_factory.mktemp("pages")
     url = f"sqlite:///{folder / 'meterbook.sqlite'}"
     shutil.copyfile(sqlite_template, folder / "meterbook.sqlite")
@@ -46,16 +48,28 @@ def server(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     account, _ = signed_in(database, "anna")
     with database.writing() as connection:
         claim_meters(connection, [999_999_999], account_id=account.id, now=MIDNIGHT)
+    session = session_of(database, account)
     database.close()
     with running_server(folder / "data", database_url=url) as started:
-        yield started
+        yield started, session
 
 
-@pytest.mark.parametrize(("width", "scheme"), list(zip(WIDTHS, SCHEMES, strict=True)))
+@pytest.fixture(scope="module")
+def server(opened: tuple[Server, str]) -> Server:
+    """Give the server."""
+    return opened[0]
+
+
+@pytest.fixture(scope="module")
+def session(opened: tuple[Server, str]) -> str:
+    """Give the session."""
+    return opened[1]
+
+
 def test_a_household_signs_in_reads_its_consumption_and_signs_out(
-    browser: Browser, server: Server, width: int, scheme: str
+    browser: Browser, server: Server
 ) -> None:
-    with watched_page(browser, server, width=width, scheme=scheme) as page:
+    with watched_page(browser, server, width=360) as page:
         for path in ("/", "/register", METER):  # the last one leads to the sign-in page
             page.goto(path)
             must_be_good(page)
@@ -84,25 +98,28 @@ def test_a_household_signs_in_reads_its_consumption_and_signs_out(
 
 
 def test_a_chart_shows_what_is_missing_and_follows_from_light_to_dark(
-    browser: Browser, server: Server
+    browser: Browser, server: Server, session: str
 ) -> None:
-    with watched_page(browser, server) as page:
+    with watched_page(browser, server, session=session) as page:
         page.goto(DAY)
-        sign_in(page, "anna", PASSWORD)
         must_be_good(page)
         assert page.locator("#energy .barlayer .point").count() > 47
         assert page.locator(".legend .swatch-missing").count() == 1
         light = _bar_colours(page)
         assert "rgb(31, 106, 165)" in light
         page.emulate_media(color_scheme="dark")
-        page.wait_for_timeout(300)
-        assert "rgb(109, 179, 236)" in _bar_colours(page)
+        wait_until(
+            page,
+            "[...document.querySelectorAll('#energy .barlayer .point path')]"
+            ".some((path) => path.style.fill === 'rgb(109, 179, 236)')",
+        )
 
 
-def test_a_free_range_and_a_resolution_are_in_the_address(browser: Browser, server: Server) -> None:
-    with watched_page(browser, server, width=360) as page:
+def test_a_free_range_and_a_resolution_are_in_the_address(
+    browser: Browser, server: Server, session: str
+) -> None:
+    with watched_page(browser, server, session=session, width=360) as page:
         page.goto(f"{METER}/consumption")
-        sign_in(page, "anna", PASSWORD)
         page.fill("#from", "2025-02-03")
         page.fill("#last", "2025-02-09")
         with page.expect_navigation():
@@ -210,11 +227,10 @@ def test_a_meter_of_somebody_else_is_not_found(browser: Browser, server: Server)
 
 @pytest.mark.parametrize("path", [METER, f"{METER}/consumption"])
 def test_a_new_reading_moves_the_open_page_and_leaves_the_reader_alone(
-    browser: Browser, server: Server, path: str
+    browser: Browser, server: Server, session: str, path: str
 ) -> None:
-    with watched_page(browser, server, width=360) as page:
+    with watched_page(browser, server, session=session, width=360) as page:
         page.goto(path)
-        sign_in(page, "anna", PASSWORD)
         page.wait_for_selector("html[data-live=open]", state="attached")
         page.click(".behind summary")
         page.focus(".behind .scroll")
@@ -232,10 +248,11 @@ def test_a_new_reading_moves_the_open_page_and_leaves_the_reader_alone(
         must_be_good(page)
 
 
-def test_a_period_that_is_over_is_not_kept_up_to_date(browser: Browser, server: Server) -> None:
-    with watched_page(browser, server) as page:
+def test_a_period_that_is_over_is_not_kept_up_to_date(
+    browser: Browser, server: Server, session: str
+) -> None:
+    with watched_page(browser, server, session=session) as page:
         page.goto(DAY)
-        sign_in(page, "anna", PASSWORD)
         assert page.locator("[data-live], script[src*=live]").count() == 0
 
 
@@ -282,7 +299,6 @@ def _sign_out_by_keyboard(page: Page) -> None:
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.matches('.menu summary')"):
             page.keyboard.press("Enter")
-            page.keyboard.press("Tab")
-            page.keyboard.press("Enter")
+            _tab_to(page, "Sign out")
             return
     pytest.fail("no way to the account's menu by keyboard")

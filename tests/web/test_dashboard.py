@@ -130,9 +130,9 @@ def test_the_page_says_what_the_json_says_and_names_are_only_text(operator: http
     answer = operator.get("/management-dashboard/").json()["consumption"]
     page = operator.get("/management-dashboard/", headers=HTML)
     assert page.status_code == 200
-    assert f"{answer['total_kWh']:,.3f}" in page.text
+    assert f"{answer['total_kWh']:,.1f}" in page.text
     for region in answer["regions"]:
-        assert f"{region['total_kWh']:,.3f}" in page.text
+        assert f"{region['total_kWh']:,.1f}" in page.text
     assert "<Süd>" not in page.text
     assert "region=S%C3%BCl%20%26%20%3CS%C3%BCd%3E" in page.text
     assert page.text.count('class="map-region map-shade-') == 5

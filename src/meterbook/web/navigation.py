@@ -25,6 +25,8 @@ _LINKS: tuple[tuple[str, str, frozenset[Role]], ...] = (
     ("/management-dashboard/", marked("Regions"), _STAFF),
     ("/manage", marked("Devices"), frozenset({Role.ADMIN})),
 )
+_ELSEWHERE = {"/sites": "/hosts/"}
+"""Paths that belong to a link without beginning as it does."""
 
 
 def links_of(account: Account | None, *, path: str) -> list[Link]:
@@ -32,7 +34,12 @@ def links_of(account: Account | None, *, path: str) -> list[Link]:
     if account is None:
         return []
     return [
-        Link(target, gettext(words), path == target or path.startswith(f"{target.rstrip('/')}/"))
+        Link(target, gettext(words), _is_below(path, target))
         for target, words, roles in _LINKS
         if account.role in roles
     ]
+
+
+def _is_below(path: str, target: str) -> bool:
+    below = (f"{target.rstrip('/')}/", _ELSEWHERE.get(target, f"{target.rstrip('/')}/"))
+    return path == target or path.startswith(below)

@@ -6,7 +6,7 @@ numbers and times as that language does.
 """
 
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,7 @@ def environment() -> Environment:
         "percent": formats.percent,
         "day": formats.day,
         "moment": formats.moment,
+        "utc_moment": utc_moment,
         "meter": dashed,
         "figure_json": figure_json,
         "next_day": next_day,
@@ -84,6 +85,16 @@ def next_day(instant: str) -> str:
     '2025-03-01'
     """
     return (date.fromisoformat(instant[:10]) + timedelta(days=1)).isoformat()
+
+
+def utc_moment(instant: str) -> str:
+    """
+    Return an ISO 8601 instant as day and time of its own clock.
+
+    >>> utc_moment("2025-02-08T09:30:00Z")
+    '8 Feb 2025, 09:30'
+    """
+    return formats.moment(datetime.fromisoformat(instant))
 
 
 def figure_json(figure: Any) -> Markup:

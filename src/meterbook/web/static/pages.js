@@ -26,5 +26,10 @@ for (const form of document.querySelectorAll("form[method=post]")) {
   });
 }
 
+// On a narrow screen the header's links run out of sight: the one that is open is shown.
+const nav = document.querySelector(".bar-inner > nav");
+const here = nav?.querySelector("[aria-current]");
+if (here) nav.scrollLeft = here.offsetLeft - nav.offsetLeft - (nav.clientWidth - here.offsetWidth) / 2;
+
 // What went wrong is read first: the first wrong field, or the notice.
 document.querySelector("[aria-invalid=true]")?.focus();
