@@ -11,6 +11,7 @@ MODULES = (
     "close_speed",
     "read_speed",
     "import_speed",
+    "import_files_speed",
     "api_speed",
     "dashboard_speed",
     "collector_speed",

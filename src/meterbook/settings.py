@@ -5,6 +5,7 @@ The environment (`METERBOOK_*`) wins over `meterbook.toml`, that over the defaul
 read settings; `app` and `cli` hand them the values they need.
 """
 
+import math
 import os
 import tomllib
 from collections.abc import Mapping
@@ -70,7 +71,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def database_url(self) -> str:
         """The database to use: the one set, or a file in the data directory."""
-        return self.database or f"sqlite:///{self.data_dir.absolute() / 'meterbook.sqlite'}"
+        return self.database or f"sqlite:///{self.database_file}"
+
+    @property
+    def database_file(self) -> Path:
+        """The book of an installation that has no database set."""
+        return self.data_dir.absolute() / "meterbook.sqlite"
 
 
 SENTENCES = {
@@ -109,6 +115,23 @@ SENTENCES = {
     "role": "all, web (only answers), collect (polls hosts) or jobs; `serve --role` sets it.",
 }
 SECRETS = frozenset({"secret_key"})
+ROLES = ("all", "web", "collect", "jobs")
+NEVER_ZERO = frozenset(
+    {
+        "reading_kwh_max",
+        "queue_readings_max",
+        "upload_bytes_max",
+        "session_idle_minutes",
+        "session_days",
+        "live_streams_per_account",
+        "silent_intervals",
+        "wrong_sign_ins_per_minute",
+        "registrations_per_minute",
+        "devices_max",
+        "mqtt_publish_seconds",
+    }
+)
+"""Settings of which none at all would only mean that nothing works."""
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -187,9 +210,17 @@ def _convert(found: Mapping[str, tuple[Any, str]]) -> Settings:
         except (msgspec.ValidationError, TypeError):
             kind = getattr(field.type, "__name__", "value")
             raise SettingsError(f"{origin}: {field.name} must be of type {kind}") from None
-        if isinstance(values[field.name], int | float) and values[field.name] < 0:
-            raise SettingsError(f"{origin}: {field.name} must not be negative")
+        _require_possible(field.name, values[field.name], origin)
     return Settings(**values)
+
+
+def _require_possible(name: str, set_to: object, origin: str) -> None:
+    if isinstance(set_to, int | float) and not 0 <= set_to < math.inf:
+        raise SettingsError(f"{origin}: {name} must be a number, and not negative")
+    if set_to == 0 and name in NEVER_ZERO:
+        raise SettingsError(f"{origin}: {name} must be more than 0")
+    if name == "role" and set_to not in ROLES:
+        raise SettingsError(f"{origin}: role must be one of {', '.join(ROLES)}")
 
 
 def _shown(name: str, set_to: object) -> str:

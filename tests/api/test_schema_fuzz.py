@@ -41,7 +41,7 @@ OF_AN_ADMIN = {
     r"GET .*\{\w+\}/(status|traits|arrays)": (200, 404),
     # Of what is not measured there; an unknown period, or a resolution too fine for it.
     r"GET .*\{\w+\}/(readings|energy)": (200, 400, 404),
-    "GET /profile/.*/(consumption|region)": (200, 400, 404),  # an unknown period
+    "GET /profile/.*/(consumption(/figures)?|region)": (200, 400, 404),  # an unknown period
     "GET /management-dashboard/region": (200, 400),  # likewise
     r"PATCH .*": (200, 400, 403, 404, 409),
     r"DELETE .*": (204, 400, 404, 409),

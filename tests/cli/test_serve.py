@@ -16,7 +16,12 @@ from commands import run_command
         ("log_level", "loud", "log_level: must be one of"),
         ("secret_key", "short", "secret_key must be 32 bytes"),
         ("database", "mysql://u:hidden@h/d", "mysql is not supported"),
-        ("queue_readings_max", "-1", "must not be negative"),
+        ("queue_readings_max", "-1", "must be a number, and not negative"),
+        ("reading_kwh_max", "NaN", "must be a number, and not negative"),
+        ("upload_bytes_max", "0", "upload_bytes_max must be more than 0"),
+        ("role", "banana", "role must be one of all, web, collect, jobs"),
+        ("regions", "/nowhere/regions.geojson", "regions: /nowhere/regions.geojson: No such file"),
+        ("poll_seconds", "1", "poll_seconds must be 5 to 3600"),
         ("nonsense", "1", "there is no setting 'nonsense'"),
     ],
 )
@@ -28,3 +33,22 @@ def test_a_wrong_setting_is_one_clear_line(
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
     assert "hidden" not in done.stderr
+
+
+@pytest.mark.parametrize(("setting", "written"), [("timezone", "Mars/X"), ("poll_seconds", "1")])
+def test_the_table_of_settings_says_what_the_server_would_refuse(
+    tmp_path: Path, setting: str, written: str
+) -> None:
+    done = run_command("settings", folder=tmp_path, settings={setting: written})
+    assert done.returncode == 1
+    assert written in done.stdout
+    assert done.stderr.startswith(f"meterbook: {setting}")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", [["verify"], ["backup", "kept"], ["close-day", "2025-02-08"]])
+def test_a_book_that_is_not_there_is_never_in_order(tmp_path: Path, command: list[str]) -> None:
+    done = run_command(*command, folder=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == f"meterbook: there is no book in {tmp_path}\n"
+    assert list(tmp_path.iterdir()) == []

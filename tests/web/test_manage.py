@@ -217,6 +217,13 @@ def test_what_is_not_there_is_a_404_in_words(admin: httpx.Client, path: str) -> 
     assert "Not found" in page.text
 
 
+def test_a_newcomer_is_told_where_the_known_models_come_from(admin: httpx.Client) -> None:
+    page = admin.get("/manage/registers")
+    assert "There is none yet." in page.text
+    assert "meterbook catalogue load" in page.text
+    assert "meterbook catalogue load" not in admin.get("/manage/hosts").text
+
+
 def test_a_form_without_the_pages_own_token_changes_nothing(admin: httpx.Client) -> None:
     answer = admin.post("/manage/meter-models/new", data={"name": "forged", "type": "1"})
     assert answer.status_code == 403

@@ -16,7 +16,7 @@ from meterbook.bulk_load.loader import (
 )
 from meterbook.domain.closed_days import closed_day
 from meterbook.domain.local_days import time_zone
-from meterbook.domain.reading_columns import IntColumn, ReadingColumns, distinct
+from meterbook.domain.reading_columns import IntColumn, ReadingColumns, distinct, looked_up
 from meterbook.domain.readings import Quality, Reading
 from meterbook.registry import meters
 from meterbook.storage.dialects import batch
@@ -143,7 +143,7 @@ def channels_of(
 ) -> IntColumn:
     """Return the channel of each reading whose source is a meter ID, shape (n,)."""
     first = np.array([known[number][0].channel_id for number in numbers.tolist()], dtype=np.int64)
-    channel_ids: IntColumn = first[np.searchsorted(numbers, columns.source)]
+    channel_ids = looked_up(columns.source, numbers, first)
     for number in numbers.tolist():
         for later in known[number][1:]:
             mask = (columns.source == number) & (columns.starts_at >= later.installed_at)

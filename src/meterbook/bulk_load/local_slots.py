@@ -65,17 +65,28 @@ def local_slots(
         [midnight(first + timedelta(days=i), zone) for i in range((last - first).days + 2)],
         dtype=np.int64,
     )
-    index = np.searchsorted(midnights, readings.starts_at, side="right") - 1
+    index = _day_of(readings.starts_at, midnights)
     lengths = np.diff(midnights)
     # A day that the calendar skips has no interval, not even where the day is the interval.
     slots = (lengths > 0).astype(np.int64) if interval_s == DAY_S else lengths // interval_s
-    slot, rest = np.divmod(readings.starts_at - midnights[index], interval_s)
+    since_midnight = (readings.starts_at - midnights[index]).astype(np.int32)
+    slot = (since_midnight // interval_s).astype(np.int64)
     placed = LocalSlots(readings, index + number, slot, slots[index], midnights[index + 1])
     # Where a zone once moved by odd minutes, the end of that day is shorter than an interval.
-    on_grid = (rest == 0) & (slot < placed.slots_in_day)
+    on_grid = (since_midnight == slot * interval_s) & (slot < placed.slots_in_day)
     if on_grid.all():
         return placed, 0
     return placed.only(on_grid), int((~on_grid).sum())
+
+
+def _day_of(starts_at: IntColumn, midnights: IntColumn) -> IntColumn:
+    """Return which of the days each reading lies in: days of 24 hours, put right by the clock."""
+    index: IntColumn = np.minimum((starts_at - midnights[0]) // DAY_S, len(midnights) - 2)
+    index += midnights[index + 1] <= starts_at
+    index -= midnights[index] > starts_at
+    if ((midnights[index] > starts_at) | (midnights[index + 1] <= starts_at)).any():
+        return np.searchsorted(midnights, starts_at, side="right") - 1
+    return index
 
 
 def summed_up(

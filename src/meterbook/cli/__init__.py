@@ -20,7 +20,7 @@ COMMANDS = {
     "catalogue": "catalogue:catalogue",
     "close-day": "books:close_day",
     "demo": "demo:demo",
-    "export": "files:export_files",
+    "export": "export_files:export_files",
     "import": "files:import_files",
     "meter": "meters:meter",
     "restore": "upkeep:restore",

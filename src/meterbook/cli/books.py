@@ -18,7 +18,7 @@ from meterbook.storage.database import Database
 @click.option("--zone", help="IANA zone; default: every zone that has meters.")
 def close_day(day: datetime, zone: str | None) -> None:
     """Close a local day by hand; doing it again changes nothing."""
-    with opened_database(settings_with()) as database:
+    with opened_database(settings_with(), is_new=False) as database:
         with database.reading() as connection:
             names = [zone] if zone else day_close.zones(connection)
         for name in names or [settings_with().timezone]:

@@ -1,39 +1,32 @@
-"""`meterbook import` and `meterbook export`: files in and out."""
+"""`meterbook import`: files in."""
 
 import glob
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.progress import Progress
 
-from meterbook import day_close
-from meterbook.cli.export_readings import export_commands
 from meterbook.cli.file_outcomes import FileOutcome, ImportOptions
 from meterbook.cli.import_any import import_any
 from meterbook.cli.import_json import import_masterdb, import_recovery
 from meterbook.cli.import_lcl import import_lcl
 from meterbook.cli.import_options import mapping_said, meters_said, shape_options
-from meterbook.cli.opened import opened_database, settings_with
+from meterbook.cli.opened import opened_database, personal_with, settings_with
 from meterbook.domain.local_days import time_zone
-from meterbook.exports.master_json import write_master_database
-from meterbook.exports.recovery_json import write_recovery
 from meterbook.imports import ImportRequest
 from meterbook.imports.request import AUTO
 from meterbook.intake.files.csv_mapping import CsvMapping, merged
 from meterbook.intake.files.formats import FORMATS
 from meterbook.intake.files.parsed import ParseOptions
-from meterbook.registry.personal_data import PersonalData, personal_data
 from meterbook.settings import Settings
-from meterbook.storage.files import written_atomically
 
 SEED_IMPORTS: dict[str, Callable[..., Iterator[FileOutcome]]] = {
     "lcl": import_lcl,
@@ -78,7 +71,7 @@ def import_files(
         stamp_is_end=flags["stamp"] == "end",
         day=None if day is None else day.date(),
         dry_run=flags["dry_run"],
-        personal=partial(_personal, settings),
+        personal=partial(personal_with, settings),
     )
     request = _request(options, format_, flags, settings)
     found = _expanded(paths)
@@ -118,54 +111,6 @@ def _request(
         partial=flags["partial"],
         dry_run=options.dry_run,
     )
-
-
-@click.group("export")
-def export_files() -> None:
-    """Export the books as files."""
-
-
-@export_files.command("masterdb")
-@click.option("--personal-data", "with_personal", is_flag=True, help="With names and FINs.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Default: stdout.")
-def export_masterdb(out: Path | None, *, with_personal: bool) -> None:
-    """Write the master database JSON: totals of all closed days, half-hours of the newest."""
-    settings = settings_with()
-    personal = _personal(settings) if with_personal else None
-    with (
-        opened_database(settings) as database,
-        database.reading() as connection,
-        _written(out) as file,
-    ):
-        count = write_master_database(connection, file, personal=personal)
-    click.echo(f"{count} meters written", err=True)
-
-
-@export_files.command("recovery")
-@click.option("--day", required=True, type=click.DateTime(["%Y-%m-%d"]))
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Default: stdout.")
-def export_recovery(day: datetime, out: Path | None) -> None:
-    """Write one day's recovery JSON."""
-    with (
-        opened_database(settings_with()) as database,
-        database.reading() as connection,
-        _written(out) as file,
-    ):
-        zones = [time_zone(name) for name in day_close.zones(connection)]
-        count = write_recovery(connection, file, day=day.date(), zones=zones)
-    click.echo(f"{count} readings written", err=True)
-
-
-for _command in export_commands():
-    export_files.add_command(_command)
-
-
-def _written(out: Path | None) -> AbstractContextManager[BinaryIO]:
-    return nullcontext(sys.stdout.buffer) if out is None else written_atomically(out)
-
-
-def _personal(settings: Settings) -> PersonalData:
-    return personal_data(data_dir=settings.data_dir, secret_key=settings.secret_key)
 
 
 def _expanded(paths: tuple[str, ...]) -> list[Path]:

@@ -18,7 +18,7 @@ def rollups() -> None:
 def rebuild_command() -> None:
     """Compute the regional sums of every closed day again from the readings."""
     with (
-        opened_database(settings_with()) as database,
+        opened_database(settings_with(), is_new=False) as database,
         Progress(console=Console(stderr=True), transient=True) as progress,
     ):
         task = progress.add_task("summing", total=None)

@@ -12,13 +12,9 @@ from granian.log import LogLevels
 from granian.server import Server
 
 from meterbook.cli.opened import opened_database, settings_with
-from meterbook.domain.local_days import time_zone
-from meterbook.domain.networks import networks
-from meterbook.intake.wire.mqtt_start import mqtt_plan
-from meterbook.logs import configure_logs
-from meterbook.registry.hosts import POLL_S_MAX, POLL_S_MIN
+from meterbook.cli.right_settings import require_right
 from meterbook.registry.personal_data import personal_data
-from meterbook.settings import ENVIRONMENT_PREFIX, SENTENCES, Settings, SettingsError
+from meterbook.settings import ENVIRONMENT_PREFIX, SENTENCES, Settings
 
 DRAIN_S = 10  # how long requests in flight may take after SIGTERM
 
@@ -55,6 +51,7 @@ def run_server(settings: Settings, *, host: str, port: int, workers: int, role: 
     """
     require_free_port(host, port)
     require_right(settings)
+    personal_data(data_dir=settings.data_dir, secret_key=settings.secret_key)
     with opened_database(settings) as opened:
         opened.require_durable()
     settings = msgspec.structs.replace(settings, data_dir=settings.data_dir.absolute(), role=role)
@@ -74,29 +71,6 @@ def run_server(settings: Settings, *, host: str, port: int, workers: int, role: 
         workers_kill_timeout=DRAIN_S,
         respawn_failed_workers=True,
     ).serve()
-
-
-def require_right(settings: Settings) -> None:
-    """
-    Make sure every setting means something, before workers start that could only crash.
-
-    :raises ValueError: naming the setting that does not.
-    """
-    personal_data(data_dir=settings.data_dir, secret_key=settings.secret_key)
-    if settings.mqtt_url:
-        mqtt_plan(**settings.mqtt)
-    if not POLL_S_MIN <= settings.poll_seconds <= POLL_S_MAX:
-        raise SettingsError(f"poll_seconds must be {POLL_S_MIN} to {POLL_S_MAX}")
-    for name, check in (
-        ("timezone", time_zone),
-        ("trusted_networks", networks),
-        ("trusted_proxies", networks),
-        ("log_level", configure_logs),
-    ):
-        try:
-            check(getattr(settings, name))
-        except ValueError as error:
-            raise SettingsError(f"{name}: {error}") from None
 
 
 def require_free_port(host: str, port: int) -> None:

@@ -24,7 +24,7 @@ FINDINGS_SHOWN_MAX = 100
 def verify() -> None:
     """Check the invariants of the books; exit 1 if any is broken."""
     broken = 0
-    with opened_database(settings_with()) as database:
+    with opened_database(settings_with(), is_new=False) as database:
         for name, check in CHECKS.items():
             with database.reading() as connection:
                 for finding in check(connection):
@@ -43,7 +43,7 @@ def verify() -> None:
 def backup(folder: Path) -> None:
     """Copy the book into a new folder while it is in use."""
     settings = settings_with()
-    with opened_database(settings) as database, _spinner("copying"):
+    with opened_database(settings, is_new=False) as database, _spinner("copying"):
         manifest = backups.back_up(
             database, folder, key_file=_key_file(settings), now=int(time.time())
         )

@@ -97,6 +97,22 @@ def distinct(column: IntColumn) -> IntColumn:
     return different
 
 
+def looked_up(keys: IntColumn, known: IntColumn, numbers: IntColumn) -> IntColumn:
+    """
+    Return the number that belongs to each key.
+
+    :param keys: shape (n,); every one is among the known.
+    :param known: the different keys, rising, with their numbers of shape (m,).
+    """
+    lowest = int(known[0])
+    extent = int(known[-1]) - lowest + 1
+    if extent > _SPARSE * len(keys) + _FEW:
+        return numbers[np.searchsorted(known, keys)]
+    table = np.zeros(extent, dtype=np.int64)
+    table[known - lowest] = numbers
+    return table[keys - lowest]
+
+
 def settled(readings: ReadingColumns) -> Settled:
     """
     Keep the last reading of each channel and interval.
@@ -112,14 +128,23 @@ def settled(readings: ReadingColumns) -> Settled:
     keys = numbers * (last - first + 1) + (readings.starts_at - first)
     if np.all(keys[1:] > keys[:-1]):
         return Settled(readings, nothing, 0)
-    order = np.argsort(keys, kind="stable")
-    sorted_keys = keys[order]
-    has_later = sorted_keys[:-1] == sorted_keys[1:]
-    earlier = np.flatnonzero(has_later)
-    here, later = order[earlier], order[earlier + 1]
+    here, later = _rivals(keys)
+    if not len(here):
+        return Settled(readings, nothing, 0)
     same = (readings.amount[here] == readings.amount[later]) & (
         readings.quality[here] == readings.quality[later]
     )
     counts = np.ones(len(readings), dtype=bool)
     counts[here] = False
     return Settled(readings.only(counts), readings.only(np.sort(here[~same])), int(same.sum()))
+
+
+def _rivals(keys: IntColumn) -> tuple[IntColumn, IntColumn]:
+    """Return the positions of readings that have a later one of the same key, and the later's."""
+    if np.all(keys[1:] >= keys[:-1]):
+        here = np.flatnonzero(keys[:-1] == keys[1:])
+        return here, here + 1
+    order = np.argsort(keys, kind="stable")
+    sorted_keys = keys[order]
+    earlier = np.flatnonzero(sorted_keys[:-1] == sorted_keys[1:])
+    return order[earlier], order[earlier + 1]

@@ -59,8 +59,8 @@ class FileSummary:
     def _add_readings(self, series: list[Series], once: ReadingColumns) -> None:
         if not len(once):
             return
-        order = np.argsort(once.source, kind="stable")
-        sorted_ = once.only(order)
+        rises = bool(np.all(once.source[1:] >= once.source[:-1]))
+        sorted_ = once if rises else once.only(np.argsort(once.source, kind="stable"))
         begins = np.flatnonzero(np.r_[True, np.diff(sorted_.source) != 0])
         counts = np.diff(np.r_[begins, len(sorted_)])
         energies = np.add.reduceat(sorted_.amount, begins)

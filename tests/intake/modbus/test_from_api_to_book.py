@@ -83,7 +83,7 @@ def stored(book: Database, host_id: int) -> dict[str, int]:
         return {row.measurement: row.amount for row in connection.execute(wanted)}
 
 
-def until(is_so: Callable[[], object], *, within_s: float = 3 * PERIOD_S) -> None:
+def until(is_so: Callable[[], object], *, within_s: float = 60) -> None:
     ends_at = time.monotonic() + within_s
     while not is_so():
         assert time.monotonic() < ends_at, "did not happen"

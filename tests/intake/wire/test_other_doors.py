@@ -36,8 +36,26 @@ def test_an_unknown_uuid_is_kept_from_a_trusted_network_only(owner: Owner) -> No
 
 @pytest.mark.parametrize(
     "body",
-    ["[[", "{}", "[[1]]", '[["x", 1]]', f"[[{NOW_MS * 2}, 1]]", "[[-1, 1]]", "[[1e400, 1]]"],
-    ids=["cut", "object", "no amount", "word", "far ahead", "before 1970", "beyond a float"],
+    [
+        "[[",
+        "{}",
+        "nonsense",
+        "[[1]]",
+        '[["x", 1]]',
+        f"[[{NOW_MS * 2}, 1]]",
+        "[[-1, 1]]",
+        "[[1e400, 1]]",
+    ],
+    ids=[
+        "cut",
+        "object",
+        "no numbers",
+        "no amount",
+        "word",
+        "far ahead",
+        "before 1970",
+        "beyond a float",
+    ],
 )
 def test_what_is_no_array_of_pairs_is_refused_whole(owner: Owner, body: str) -> None:
     with owner.client() as client:

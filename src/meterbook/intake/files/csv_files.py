@@ -6,15 +6,18 @@ parts of whole lines, so memory does not grow with it.
 """
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
+import msgspec
 import numpy as np
 import polars as pl
 
 from meterbook.domain.import_reports import GuessReport
 from meterbook.domain.local_days import time_zone
 from meterbook.domain.reading_columns import IntColumn
+from meterbook.intake.files.ahead import ahead
 from meterbook.intake.files.broken import BrokenFileError
 from meterbook.intake.files.csv_guess import (
     DELIMITERS,
@@ -49,10 +52,9 @@ def read_csv(source: FileSource, options: ParseOptions) -> Iterator[FilePart]:
     builder = PartBuilder(options)
     reader = TableReader(builder, shape.mapping, zone=options.stamps_zone or _UTC)
     table = _Table(shape.mapping, builder, source.name)
-    with source.opened() as stream:
-        for body, first_line in _parts(stream, source.name):
-            rows, lines = table.rows(body, first_line)
-            reader.take(rows, lines)
+    with source.opened() as stream, closing(ahead(table.split(stream))) as pieces:
+        for piece in pieces:
+            reader.take(*table.rows(piece))
             if builder.is_full:
                 yield builder.take()
     yield builder.take()
@@ -117,6 +119,16 @@ def _parts(stream: BinaryIO, name: Path) -> Iterator[tuple[bytes, int]]:
         yield rest, line
 
 
+class _Piece(msgspec.Struct, frozen=True):
+    """Some whole lines of the file."""
+
+    body: bytes
+    first_line: int
+    quick: pl.DataFrame | None
+    """Their rows; None where they must be read line by line."""
+    count: int
+
+
 class _Table:
     """The rows of one file, part after part."""
 
@@ -125,8 +137,19 @@ class _Table:
         self._delimiter = mapping.delimiter or ","
         self._names: list[str] = []
 
-    def rows(self, body: bytes, first_line: int) -> tuple[pl.DataFrame, IntColumn]:
-        """Return the rows of some lines and the number of each; ragged ones are rejected."""
+    def split(self, stream: BinaryIO) -> Iterator[_Piece]:
+        """Yield the file in pieces, split into columns where every line has its columns."""
+        for body, first_line in _parts(stream, self._name):
+            yield self._piece(body, first_line)
+
+    def rows(self, piece: _Piece) -> tuple[pl.DataFrame, IntColumn]:
+        """Return the rows of a piece and the line of each; ragged ones are rejected."""
+        if piece.quick is None:
+            return self._careful(piece.body, piece.first_line)
+        lines = np.arange(piece.first_line, piece.first_line + piece.count, dtype=np.int64)
+        return piece.quick, lines
+
+    def _piece(self, body: bytes, first_line: int) -> _Piece:
         if b"\x00" in body:
             raise BrokenFileError(self._name, "is not text", line=first_line)
         if first_line == 1:
@@ -134,11 +157,9 @@ class _Table:
             body = self._begin(body, skipped)
             first_line += skipped
         count = body.count(b"\n") + (not body.endswith(b"\n") and bool(body))
-        lines = np.arange(first_line, first_line + count, dtype=np.int64)
         if not body.isascii():
             body = _text(body).encode()
-        table = self._quick(body, count)
-        return (table, lines) if table is not None else self._careful(body, first_line)
+        return _Piece(body, first_line, self._quick(body, count), count)
 
     def _begin(self, body: bytes, skipped: int) -> bytes:
         before = b""

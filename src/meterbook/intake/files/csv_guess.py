@@ -15,6 +15,7 @@ from meterbook.intake.files.csv_mapping import CsvMapping, Guess
 
 DELIMITERS = ";\t,|"
 _ROWS_LOOKED_AT = 400
+_LINES_LOOKED_AT = 1_000  # a preamble is shorter than that
 _WIDE_COUNTS = (1440, 288, 144, 96, 72, 48, 24)
 _METER = re.compile(
     r"\b(?:meter|meter_?id|mpan|mprn|nmi|lclid|serial\w*|device\w*|site|customer|home|id|pod|cups"
@@ -65,6 +66,7 @@ def guess_shape(lines: Sequence[str], said: CsvMapping) -> GuessedShape:
     :raises NoTableError: if there is no stamp or no amount in it.
     """
     guesses: list[Guess] = []
+    lines = lines[:_LINES_LOOKED_AT]
     delimiter = said.delimiter or _delimiter(lines)
     rows = [[f.strip().strip('"') for f in line.split(delimiter)] for line in lines]
     widths = Counter(len(row) for row in rows if len(row) > 1)

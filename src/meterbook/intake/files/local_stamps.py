@@ -95,16 +95,23 @@ def _is_first(
 ) -> npt.NDArray[np.bool_]:
     """Return which stamps of a doubled hour are the earlier ones, by the order of their file."""
     first = np.zeros(len(stamps), dtype=bool)
-    rows = np.flatnonzero(doubled)
-    descends: dict[int, bool] = {}
+    descending = _descending(stamps, group)
     seen: dict[tuple[int, int], list[int]] = {}
-    for row in rows.tolist():
+    for row in np.flatnonzero(doubled).tolist():
         seen.setdefault((int(group[row]), int(stamps[row])), []).append(row)
     for (member, _), at in seen.items():
-        if member not in descends:
-            own = stamps[group == member]
-            descends[member] = int((np.diff(own) < 0).sum()) > int((np.diff(own) > 0).sum())
         if len(at) > 1:
             # A row of the hour that is there once stays with the later instant: winter time.
-            first[at[len(at) // 2 :] if descends[member] else at[: (len(at) + 1) // 2]] = True
+            half = at[len(at) // 2 :] if member in descending else at[: (len(at) + 1) // 2]
+            first[half] = True
     return first
+
+
+def _descending(stamps: IntColumn, group: IntColumn) -> set[int]:
+    """Return the groups whose stamps fall more often than they rise."""
+    order = np.argsort(group, kind="stable")
+    steps, own = np.sign(np.diff(stamps[order])), group[order]
+    within = own[1:] == own[:-1]
+    falling, inverse = np.unique(own[1:][within], return_inverse=True)
+    sums = np.bincount(inverse, weights=steps[within], minlength=len(falling))
+    return set(falling[sums < 0].tolist())

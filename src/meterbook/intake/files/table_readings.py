@@ -153,13 +153,15 @@ class TableReader:
         if not column:
             return np.zeros(table.height, dtype=np.int64), [("csv", "")]
         texts = table[column].cast(pl.String).fill_null("")
-        unique = texts.unique(maintain_order=True)
+        # A file names a meter row after row: its runs are looked up, not its rows.
+        runs = texts.rle().struct.unnest()
+        unique = runs["value"].unique(maintain_order=True)
         names = [_named(text) for text in unique.to_list()]
         numbers = pl.Series(
             [i if name is not None else -1 for i, name in enumerate(names)], dtype=pl.Int64
         )
-        found = texts.replace_strict(unique, numbers, return_dtype=pl.Int64).to_numpy()
-        return found, [name or ("csv", "") for name in names]
+        found = runs["value"].replace_strict(unique, numbers, return_dtype=pl.Int64).to_numpy()
+        return np.repeat(found, runs["len"].to_numpy()), [name or ("csv", "") for name in names]
 
     def _instants(
         self,

@@ -9,7 +9,16 @@ import polars as pl
 
 from meterbook.intake.files.csv_mapping import CsvMapping
 
-_QUICK = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M")
+# By the order of day, month and year; what follows (a fraction, an offset) is looked at by itself.
+_QUICK = {
+    "ymd": ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"),
+    "dmy": ("%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M",
+            "%d-%m-%Y %H:%M:%S", "%d-%m-%Y %H:%M"),
+    "mdy": ("%m/%d/%Y %H:%M:%S", "%m/%d/%Y %H:%M"),
+}  # fmt: skip
+_SUFFIXES_MAX = 50  # fractions and offsets: a column has one or two of them
+_SUFFIX = r"\s*(?:Z|UTC|[+-]\d{2}(?::?\d{2})?)?"
+_FRACTION = r"(?:[.,]0+)?"
 _DATE = {
     "ymd": r"(?P<y>\d{4})[-/.]?(?P<m>\d{1,2})[-/.]?(?P<d>\d{1,2})",
     "dmy": r"(?P<d>\d{1,2})[-/.](?P<m>\d{1,2})[-/.](?P<y>\d{4}|\d{2})",
@@ -45,26 +54,59 @@ def stamps_of(table: pl.DataFrame, mapping: CsvMapping) -> Stamps:
         return Stamps(days.cast(pl.Float64).fill_null(np.nan).to_numpy(), is_instant=False)
     if column.dtype != pl.String:
         return Stamps(np.full(table.height, np.nan), is_instant=False)
-    if (mapping.date_order or "ymd") == "ymd" and (quick := _quick(column)) is not None:
-        return quick
-    return _slow(column, mapping.date_order or "ymd")
+    order = mapping.date_order or "ymd"
+    quick = _quick(column, order)
+    return _slow(column, order) if quick is None else quick
 
 
-def _quick(column: pl.Series) -> Stamps | None:
-    """Return the stamps where all are of one common form."""
+def _quick(column: pl.Series, order: str) -> Stamps | None:
+    """Return the stamps where all are of one common form, with every digit written."""
     first = next((text for text in column.head(10).to_list() if text), "")
-    for form in _QUICK:
-        try:
-            datetime.strptime(first, form)  # noqa: DTZ007 only its form is looked at
-        except ValueError:
-            continue
-        parsed = column.str.to_datetime(form, time_unit="ms", strict=False)
-        if parsed.null_count():
-            return None
-        return Stamps(
-            parsed.dt.epoch("s").cast(pl.Float64).to_numpy(), is_instant=form.endswith("Z")
-        )
-    return None
+    form = next((form for form in _QUICK[order] if _begins_with(first, form)), None)
+    if form is None:
+        return None
+    width = _width(form)
+    shortest, longest = column.str.len_bytes().min(), column.str.len_bytes().max()
+    if shortest is None or shortest < width or column.null_count():  # type: ignore[operator]
+        return None
+    texts = column if longest == width else column.str.head(width)
+    parsed = texts.str.to_datetime(form, time_unit="ms", strict=False)
+    if parsed.null_count():
+        return None
+    seconds = parsed.to_physical().cast(pl.Float64).to_numpy() / 1000
+    if longest == width:
+        return Stamps(seconds, is_instant=False)
+    suffix = (_FRACTION if form.endswith("%S") else "") + _SUFFIX
+    return _less_offsets(seconds, column.str.slice(width), suffix)
+
+
+def _begins_with(text: str, form: str) -> bool:
+    try:
+        datetime.strptime(text[: _width(form)], form)  # noqa: DTZ007 only its form is looked at
+    except ValueError:
+        return False
+    return len(text) >= _width(form)
+
+
+def _width(form: str) -> int:
+    return len(datetime(2000, 10, 10).strftime(form))  # noqa: DTZ001 any day with two digits
+
+
+def _less_offsets(
+    seconds: npt.NDArray[np.float64], suffixes: pl.Series, form: str
+) -> Stamps | None:
+    """Return the stamps with what is written behind them; None where that is no offset."""
+    different = suffixes.unique()
+    # A PM or further seconds would be taken for nothing: such stamps are read with care.
+    if len(different) > _SUFFIXES_MAX or not different.str.contains(f"^(?:{form})$").all():
+        return None
+    read = _slow("1970-01-01 00:00:00" + different, "ymd")
+    if np.isnan(read.seconds).any():
+        return None
+    if not read.seconds.any():
+        return Stamps(seconds, is_instant=read.is_instant)
+    offsets = suffixes.replace_strict(different, pl.Series(read.seconds), return_dtype=pl.Float64)
+    return Stamps(seconds + offsets.to_numpy(), is_instant=read.is_instant)
 
 
 def _slow(column: pl.Series, order: str) -> Stamps:

@@ -102,6 +102,9 @@ def tuples(request: WireRequest, *, now_ms: int) -> list[tuple[Any, Any]]:
             raise SamplesError("the body must be [[milliseconds, number], ...]")
         return [(row[0], row[1]) for row in rows]
     fields = request.query | form_fields(body)
+    if body and "value" not in fields and "ts" not in fields:
+        raise SamplesError("the body must be [[milliseconds, number], ...], or ts and value")
+    # The middleware counts a pulse where no value is given.
     return [(fields.get("ts") or now_ms, fields.get("value", "1"))]
 
 

@@ -112,8 +112,9 @@ def refused(error: Exception, *, names: Sequence[str]) -> dict[str, str]:
         case sa.exc.IntegrityError():
             taken = [_FIELD_OF.get(column, column) for column in taken_columns(error)]
             known = [name for name in (*taken, *taken_columns(error)) if name in names]
-            said = gettext("There is another one with this already.")
-            return dict.fromkeys(known or [""], said)
+            if len(known) == 1:
+                return {known[0]: gettext("There is another one with this already.")}
+            return {"": gettext("There is one like this already.")}
         case _:
             raise error
 
