@@ -68,6 +68,9 @@ DECISIONS: dict[str, frozenset[str]] = {
     "POST /manage/{kind:str}/new": frozenset(),  # forms
     "POST /manage/{kind:str}/{item:str}": frozenset(),
     "POST /manage/{kind:str}/{item:str}/{action:str}": frozenset(),
+    "POST /manage/{kind:str}/{item:str}/measurements": frozenset(),
+    "POST /manage/{kind:str}/{item:str}/probe": frozenset(),
+    "POST /manage/{kind:str}/{item:str}/discover": frozenset(),
     "GET /sign-in": EVERYBODY,
     "POST /sign-in": frozenset(),
     "POST /sign-out": frozenset(),

@@ -82,3 +82,11 @@ def test_the_page_is_for_who_is_signed_in(server: Server) -> None:
         answer = httpx.get(server.url + path, headers={"Accept": "text/html"})
         assert answer.status_code == 303
         assert "/sign-in" in answer.headers["location"]
+
+
+def test_a_refusal_speaks_of_the_page_and_not_of_the_command_line(browser: httpx.Client) -> None:
+    refused = sent(browser, what="look")
+    assert refused.status_code == 400
+    assert "names no meter" in refused.text
+    assert not re.search(r"[ (]--[a-z]", refused.text)
+    assert '<option value="nem12">' in refused.text

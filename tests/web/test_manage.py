@@ -83,7 +83,9 @@ def test_a_host_is_added_changed_and_removed_and_the_audit_log_says_so(
     place = made(admin, "locations", PLACE)
     model = made(admin, "meter-models", {"name": "sdm", "type": "2"})
     fields = HOST | {"location": place, "meter": model}
-    assert send(admin, "/manage/hosts/new", fields).headers["location"] == "/manage/hosts"
+    there = send(admin, "/manage/hosts/new", fields).headers["location"]
+    assert there.startswith("/manage/hosts/")
+    assert "Added." in admin.get(there).text
     found = re.search(
         r'href="/manage/hosts/(\d+)">10\.0\.0\.7:502<', admin.get("/manage/hosts").text
     )
@@ -166,7 +168,9 @@ def test_a_register_keeps_what_its_form_shows(admin: httpx.Client) -> None:
 def test_a_meter_is_claimed_moved_to_a_region_and_given_a_key_shown_once(
     admin: httpx.Client,
 ) -> None:
-    fields = {"meter_id": "777000111", "user": "anna", "name": "", "region": "north", "zone": ""}
+    wrong_id = {"meter_id": "1-", "user": "", "name": "", "region": "", "zone": ""}
+    assert list(wrong(send(admin, "/manage/meters/new", wrong_id))) == ["meter_id"]
+    fields = {"meter_id": "777-000-111", "user": "anna", "name": "", "region": "north", "zone": ""}
     meter = made(admin, "meters", fields)
     page = f"/manage/meters/{meter}"
     assert 'value="anna"' in admin.get(page).text

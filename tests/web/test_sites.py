@@ -102,6 +102,23 @@ def test_strangers_find_nothing_and_who_is_signed_out_is_asked_to_sign_in(
         assert (answer.status_code, answer.headers["location"].split("?")[0]) == (303, "/sign-in")
 
 
+@pytest.mark.parametrize(
+    ("language", "words"), [("en", "from: is no date"), ("de", "from: ist kein Datum")]
+)
+def test_a_wrong_address_is_told_by_its_own_names_in_the_readers_words(
+    place: tuple[Server, Home, dict[str, str]], language: str, words: str
+) -> None:
+    server, made, tokens = place
+    with client_of(server.url, tokens["anna"]) as client:
+        headers = PAGE | {"Accept-Language": language}
+        page = client.get(f"/sites/{made.location_id}?from=abc", headers=headers)
+        document = client.get(f"/sites/{made.location_id}?from=abc").json()
+    assert page.status_code == 400
+    assert words in page.text
+    assert not re.search("first_day|RFC3339", page.text)
+    assert list(document["errors"]) == ["from"]
+
+
 def test_the_json_of_a_page_is_what_the_api_answers(
     place: tuple[Server, Home, dict[str, str]],
 ) -> None:

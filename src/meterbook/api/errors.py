@@ -32,6 +32,8 @@ _FIELD_OF = {
     "meter_model_id": "meter",
     "number_type": "type",
 }
+# Parameters whose name in an address is none Python takes.
+_PARAMETER_OF = {"first_day": "from", "end_day": "to"}
 _REQUIRED = re.compile(r"missing required field `(\w+)`")
 _log = structlog.get_logger()
 
@@ -114,6 +116,8 @@ def _field_errors(error: ValidationException) -> dict[str, list[str]]:
         name, reason = str(item.get("key", "body")), str(item.get("message", ""))
         if required := _REQUIRED.search(reason):
             name, reason = required[1], "is required"
+        elif item.get("source") == "query":
+            name = _PARAMETER_OF.get(name, name)
         elif reason == f"'{name}'":
             name, reason = "body", "is required"
         found.setdefault("body" if name == "data" else name, []).append(reason)

@@ -89,14 +89,14 @@ def _said(names: set[tuple[str, str]], request: ImportRequest) -> dict[tuple[str
         more = ", ..." if len(names) > NAMES_SHOWN_MAX else ""
         raise ImportRefusedError(
             f"holds {len(names)} meters ({', '.join(shown)}{more}); "
-            "say which is which, as in --meter NAME=NUMBER"
+            "say which is which, as NAME=NUMBER"
         )
     said = {name: meters[name[1]] for name in names if name[1] in meters}
     for name in names:
         if alone is not None:
             said.setdefault(name, alone)
         if not name[1] and name not in said:
-            raise ImportRefusedError("names no meter: say which it is, as in --meter NUMBER")
+            raise ImportRefusedError("names no meter: say the number of the meter it is of")
     return said
 
 

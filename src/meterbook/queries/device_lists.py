@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from meterbook.domain.meter_ids import dashed
 from meterbook.storage.tables import (
     accounts,
     hosts,
@@ -134,7 +135,8 @@ def listed_meter_points(
     )
     plain = search.replace("-", "") if search.replace("-", "").isdigit() else search
     found = _matching(wanted, plain, number, point.name, point.region, accounts.c.username)
-    return _rows(connection, found.order_by(point.id), limit, offset)
+    rows = _rows(connection, found.order_by(point.id), limit, offset)
+    return [ListRow(row.id, [dashed(int(row.cells[0])), *row.cells[1:]]) for row in rows]
 
 
 def _matching(wanted: sa.Select[Any], search: str, *texts: sa.ColumnElement[Any]) -> sa.Select[Any]:

@@ -21,6 +21,8 @@ class OwnMeter(msgspec.Struct, frozen=True):
     region: str | None
     daily_kwh: list[float | None]
     """The last days that are over; None where nothing is known."""
+    today_kwh: float | None
+    """Of today so far; None: nothing is known."""
 
 
 def own_meters(connection: sa.Connection, *, account_id: int, now: int) -> list[OwnMeter]:
@@ -29,8 +31,8 @@ def own_meters(connection: sa.Connection, *, account_id: int, now: int) -> list[
     for meter_id in dict.fromkeys(meters_of_account(connection, account_id=account_id)):
         place = meter_place(connection, meter_id=meter_id)
         if place is not None and place.account_id == account_id:
-            daily = _daily(connection, place, now=now)
-            found.append(OwnMeter(meter_id, place.name, place.region, daily))
+            *daily, so_far = _daily(connection, place, now=now)
+            found.append(OwnMeter(meter_id, place.name, place.region, daily, so_far))
     return found
 
 
@@ -42,7 +44,7 @@ def _daily(connection: sa.Connection, place: MeterPlace, *, now: int) -> list[fl
         channel_id=place.channel_id,
         interval_s=place.interval_s,
         first_day=today - timedelta(days=SPARK_DAYS),
-        end_day=today,
+        end_day=today + timedelta(days=1),
         zone=zone,
     )
     known = ([amount for amount in day.amounts if amount is not None] for day in days)

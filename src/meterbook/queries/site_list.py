@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from meterbook.domain.host_polls import PollFailure
 from meterbook.storage.tables import host_health, hosts, locations, meter_models
 
 SITES_MAX = 500
@@ -19,6 +20,10 @@ class ListedHost(msgspec.Struct, frozen=True):
     succeeded_at: int | None
     """When something could be read last, UTC epoch seconds; None: never."""
     failures_in_a_row: int
+    added_at: int
+    """UTC epoch seconds."""
+    failure: PollFailure | None
+    """Why something could not be read in the last poll; None: all could."""
 
 
 class ListedSite(msgspec.Struct, frozen=True):
@@ -59,6 +64,8 @@ def listed_sites(
             meter_models.c.name,
             host_health.c.succeeded_at_ms,
             host_health.c.failures_in_a_row,
+            host_health.c.failing,
+            hosts.c.created_at,
         )
         .join(hosts, hosts.c.location_id == locations.c.id)
         .join(meter_models, meter_models.c.id == hosts.c.meter_model_id)
@@ -77,7 +84,16 @@ def listed_sites(
 def _host(row: sa.Row[*tuple[Any, ...]]) -> ListedHost:
     read_at_ms = row.succeeded_at_ms
     read_at = None if read_at_ms is None else read_at_ms // 1000
-    return ListedHost(row.id, row.description, row.name, read_at, row.failures_in_a_row or 0)
+    failing = msgspec.json.decode(row.failing or "{}", type=dict[str, PollFailure])
+    return ListedHost(
+        row.id,
+        row.description,
+        row.name,
+        read_at,
+        row.failures_in_a_row or 0,
+        row.created_at,
+        next(iter(failing.values()), None),
+    )
 
 
 _present = hosts.c.archived_at.is_(None)

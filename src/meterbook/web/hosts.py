@@ -13,7 +13,7 @@ from litestar.response import Redirect, Response, Template
 
 from meterbook.access import Caller, book_of
 from meterbook.domain.host_polls import PollFailure
-from meterbook.domain.local_days import local_day, time_zone
+from meterbook.domain.local_days import local_day, local_time, time_zone
 from meterbook.domain.modbus_numbers import MeasurementKind
 from meterbook.domain.periods import Period, Resolution, asked_period
 from meterbook.queries.host_readings import host_measured, host_readings
@@ -47,6 +47,8 @@ class Health(msgspec.Struct, frozen=True):
 
     words: str
     badge: str
+    detail: str = ""
+    """Of what fails: why, and since when."""
 
 
 class LiveRow(msgspec.Struct, frozen=True):
@@ -115,13 +117,22 @@ def host_page(
     return rendered(request, caller, "host.html", page=page)
 
 
-def health_of(succeeded_at: int | None, failures_in_a_row: int, *, now: int) -> Health:
+def health_of(host: ListedHost, *, now: int, zone: ZoneInfo) -> Health:
     """Return how reading a host goes."""
-    if succeeded_at is None:
+    detail = ""
+    if host.failures_in_a_row and host.failure:
+        since = host.added_at if host.succeeded_at is None else host.succeeded_at
+        detail = gettext("%(reason)s, since %(moment)s") % {
+            "reason": gettext(FAILURE_WORDS[host.failure]),
+            "moment": clock_words(local_time(since, zone).isoformat()),
+        }
+    if host.succeeded_at is None and host.failures_in_a_row:
+        return Health(gettext("never answered"), "badge-alarm", detail)
+    if host.succeeded_at is None:
         return Health(gettext("not read yet"), "badge-missing")
-    if failures_in_a_row and now - succeeded_at > SILENT_S:
-        return Health(gettext("silent"), "badge-alarm")
-    if failures_in_a_row:
+    if host.failures_in_a_row and now - host.succeeded_at > SILENT_S:
+        return Health(gettext("silent"), "badge-alarm", detail)
+    if host.failures_in_a_row:
         return Health(gettext("missed a poll"), "badge-caution")
     return Health(gettext("answers"), "badge-good")
 
@@ -164,7 +175,7 @@ def _page(
     return HostPage(
         host=listed,
         site=site,
-        health=health_of(listed.succeeded_at, listed.failures_in_a_row, now=now),
+        health=health_of(listed, now=now, zone=zone),
         status=status,
         last_success=clock_words(status.last_success),
         live=[

@@ -39,6 +39,19 @@ _ADVICE = {
 }
 
 
+# What the framework says of a parameter, by its beginning, and what the page says.
+_REASONS = (
+    ("Invalid RFC3339", marked("is no date, such as 2026-01-31")),
+    ("Invalid enum value", marked("is none of the choices")),
+    ("is required", marked("is missing")),
+    ("Expected `int", marked("is no number that fits")),
+    ("Expected `float", marked("is no number that fits")),
+    ("Expected `str", marked("is too long, too short, or has other characters")),
+)
+_NOT_RIGHT = marked("Something in the address or the form cannot be read")
+_UNREADABLE = "the request is not right"  # only these reasons are the framework's own
+
+
 class ProblemPage(msgspec.Struct, frozen=True):
     """What `problem.html` shows."""
 
@@ -58,6 +71,7 @@ def as_page(request: Request[Any, Any, Any], answer: Response[bytes]) -> Respons
     document = msgspec.json.decode(answer.content, type=Problem)
     title = gettext(_TITLES.get(document.status, document.title))
     advice = _ADVICE.get(document.status, "")
+    is_unreadable = document.detail == _UNREADABLE
     # When something is broken here, the page must not need what is broken.
     broken = document.status >= 500  # noqa: PLR2004 the statuses of servers
     caller = Caller(None) if broken else provide_caller(request, provide_now())
@@ -69,9 +83,18 @@ def as_page(request: Request[Any, Any, Any], answer: Response[bytes]) -> Respons
             document.status,
             title,
             gettext(advice) if advice else "",
-            document.detail,
-            document.errors,
+            gettext(_NOT_RIGHT) if is_unreadable else document.detail,
+            {field: [_reason(one) for one in reasons] for field, reasons in document.errors.items()}
+            if is_unreadable
+            else document.errors,
         ),
         status_code=document.status,
         headers=dict(answer.headers),
     )
+
+
+def _reason(said: str) -> str:
+    for begins, words in _REASONS:
+        if said.startswith(begins):
+            return gettext(words)
+    return gettext("cannot be used here")

@@ -31,6 +31,8 @@ class MeterCard(msgspec.Struct, frozen=True):
     name: str | None
     region: str | None
     average_day_kwh: float | None
+    today_kwh: float | None
+    """Shown where no day is over yet."""
     spark: Spark | None
 
 
@@ -137,5 +139,6 @@ def _card(meter: OwnMeter) -> MeterCard:
         meter.name,
         meter.region,
         sum(known) / len(known) if known else None,
+        meter.today_kwh,
         spark(meter.daily_kwh),
     )

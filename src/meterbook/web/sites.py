@@ -2,6 +2,7 @@
 
 from datetime import date, timedelta
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 from litestar import Request, get
@@ -20,7 +21,7 @@ from meterbook.queries.site_list import ListedHost, ListedSite, listed_sites
 from meterbook.queries.site_report import SiteReport, site_report, site_zone
 from meterbook.registry.locations import location
 from meterbook.web import formats
-from meterbook.web.hosts import ID_MAX, PERIODS, Health, health_of
+from meterbook.web.hosts import ID_MAX, PERIODS, SILENT_S, Health, health_of
 from meterbook.web.languages import gettext
 from meterbook.web.measured import NOTHING, amount_words, tick_words
 from meterbook.web.pages import rendered, sign_in_first, wants_page
@@ -60,6 +61,8 @@ class SitePage(msgspec.Struct, frozen=True):
     report: SiteReport
     now: Flow | None
     """Mean power of the newest five minutes; None where they are too old."""
+    why_nothing: str
+    """What to say where it is None."""
     whole: Flow
     """Energy of the period."""
     range: str
@@ -88,7 +91,7 @@ def sites_page(
     if not wants_page(request):
         return Response(sites)
     hosts = [host for site in sites for host in site.hosts]
-    page = SitesPage(sites, _healths(hosts, now=now))
+    page = SitesPage(sites, _healths(hosts, now=now, zone=time_zone(book_of(request).default_zone)))
     return rendered(request, caller, "sites.html", page=page)
 
 
@@ -144,9 +147,10 @@ def _page(site: ListedSite, report: SiteReport, latest: SiteReport, *, now: int)
     total = report.total
     return SitePage(
         site=site,
-        healths=_healths(site.hosts, now=now),
+        healths=_healths(site.hosts, now=now, zone=zone),
         report=report,
         now=_now(latest),
+        why_nothing=why_nothing(site.hosts, now=now),
         whole=_flow(total, unit="kWh", times=1),
         range=range_words(report.starts_at, report.ends_at),
         self_consumption=_share(total.self_consumption),
@@ -215,10 +219,17 @@ def _solar(report: SiteReport) -> list[tuple[str, str]]:
     return figures
 
 
-def _healths(hosts: list[ListedHost], *, now: int) -> dict[int, Health]:
-    return {
-        host.host: health_of(host.succeeded_at, host.failures_in_a_row, now=now) for host in hosts
-    }
+def _healths(hosts: list[ListedHost], *, now: int, zone: ZoneInfo) -> dict[int, Health]:
+    return {host.host: health_of(host, now=now, zone=zone) for host in hosts}
+
+
+def why_nothing(hosts: list[ListedHost], *, now: int) -> str:
+    """Return why no power is shown now."""
+    if any(host.succeeded_at is not None and now - host.succeeded_at <= SILENT_S for host in hosts):
+        return gettext("The devices answer; their first five minutes of energy are being read.")
+    if any(host.failures_in_a_row for host in hosts):
+        return gettext("No device answers: why, and since when, stands below.")
+    return gettext("Nothing has been read in the last minutes.")
 
 
 def _share(share: float | None) -> str:

@@ -50,7 +50,7 @@ def test_real_files_are_read_with_the_totals_they_are_known_for(shared_data: Pat
 
 def test_a_wide_file_has_a_day_a_row(shared_data: Path) -> None:
     file = shared_data / "nem12_real_exports" / "meter03.csv"
-    with pytest.raises(BrokenFileError, match=r"unit \(kwh fits\): say it with --unit"):
+    with pytest.raises(BrokenFileError, match=r"unit \(kwh fits\): say the unit"):
         read_file(file)
     read = read_file(file, mapping=CsvMapping(unit="kwh", zone="Australia/Brisbane"))
     [(series, rows)] = read.rows.items()

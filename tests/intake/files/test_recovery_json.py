@@ -153,7 +153,7 @@ def test_a_name_without_a_day_asks_for_one(sqlite_database: Database, tmp_path: 
 
     [line] = refused(import_recovery, sqlite_database, path)
 
-    assert "say --day" in line
+    assert "say its day" in line
 
 
 def test_a_day_in_the_future_is_refused(sqlite_database: Database, tmp_path: Path) -> None:

@@ -73,8 +73,12 @@ def csv_guesses(source: FileSource, options: ParseOptions) -> list[GuessReport]:
 
 
 def _ambiguous(field: str, reading: str) -> str:
-    flag = {"date_order": "--dates dmy or mdy", "unit": "--unit", "energy": "--energy"}[field]
-    return f"does not tell its {field.replace('_', ' ')} ({reading} fits): say it with {flag}"
+    asked = {
+        "date_order": "say whether day or month comes first",
+        "unit": "say the unit",
+        "energy": "name the column of the energy",
+    }[field]
+    return f"does not tell its {field.replace('_', ' ')} ({reading} fits): {asked}"
 
 
 def _shape(source: FileSource, options: ParseOptions) -> GuessedShape:

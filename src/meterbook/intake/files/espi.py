@@ -144,7 +144,7 @@ def _add_block(
     if kind is None:
         raise BrokenFileError(
             name,
-            "has readings whose reading type is not in the file: say the unit, as in --unit wh",
+            "has readings whose reading type is not in the file: say the unit, such as Wh",
             line=block.line,
         )
     point = _point_of(entry, feed)

@@ -94,4 +94,6 @@ def format_of(source: FileSource) -> Format:
     for format_ in FORMATS.values():
         if format_.fits(head, source):
             return format_
-    raise NoMeterFileError(source.name, "is of no format that is known here; see --format")
+    raise NoMeterFileError(
+        source.name, "is of no format that is known here; if it should be, say which"
+    )

@@ -44,7 +44,7 @@ def recovery_day(path: Path) -> date:
     try:
         return date.fromisoformat(written[1] if written else "")
     except ValueError:
-        reason = "its name is not recovery-YYYY-MM-DD.json: say --day"
+        reason = "its name is not recovery-YYYY-MM-DD.json: name it so, or say its day"
         raise BrokenFileError(path, reason) from None
 
 

@@ -19,8 +19,9 @@ from meterbook.registry import measurements, meter_models, modbus_registers, use
 from meterbook.registry.accounts import Role
 from meterbook.web.languages import gettext, marked
 from meterbook.web.manage.forms import FormField, Shape
+from meterbook.web.manage.item_number import number
 from meterbook.web.manage.kinds import Action, Deed, Kind
-from meterbook.web.manage.sites import CHOICES_MAX, entered, model_choices, number
+from meterbook.web.manage.sites import CHOICES_MAX, entered, model_choices
 
 _DIRECTIONS = (marked("single-directional"), marked("bi-directional"))
 _KINDS = (marked("of this moment"), marked("a counter"))

@@ -12,10 +12,12 @@ import msgspec
 import sqlalchemy as sa
 from msgspec import UNSET, UnsetType
 
+from meterbook.domain.meter_ids import meter_id
 from meterbook.registry.accounts import AccountTakenError, account_by_name
 from meterbook.registry.refusals import InUseError, WrongFieldError
 from meterbook.storage.dialects import taken_columns
 from meterbook.web.languages import gettext, marked
+from meterbook.web.wrong_fields import METER_ID_WRONG
 
 Choices = Callable[[sa.Connection], Sequence[tuple[str, str]]]
 Entered = Mapping[str, str]
@@ -38,6 +40,8 @@ class Shape(Enum):
     CHOICE = "choice"
     ACCOUNT = "account"
     """An account's name."""
+    METER = "meter"
+    """A meter ID, with or without dashes."""
 
 
 class FormField(msgspec.Struct, frozen=True):
@@ -108,8 +112,9 @@ def refused(error: Exception, *, names: Sequence[str]) -> dict[str, str]:
         case sa.exc.IntegrityError():
             taken = [_FIELD_OF.get(column, column) for column in taken_columns(error)]
             known = [name for name in (*taken, *taken_columns(error)) if name in names]
-            said = gettext("There is another one with this already.")
-            return dict.fromkeys(known or [""], said)
+            if len(known) == 1:
+                return {known[0]: gettext("There is another one with this already.")}
+            return {"": gettext("There is one like this already.")}
         case _:
             raise error
 
@@ -125,6 +130,8 @@ def _content(connection: sa.Connection, text: str, field: FormField, kind: Any) 
             content = [int(part) for part in text.replace(" ", "").split(",")]
         case Shape.ACCOUNT:
             content = _account_id(connection, text)
+        case Shape.METER:
+            content = meter_id(text)
     return msgspec.to_builtins(msgspec.convert(content, kind, strict=False))
 
 
@@ -142,6 +149,7 @@ _REFUSALS = {
     Shape.WHOLES: marked("Enter whole numbers with commas between them."),
     Shape.CHOICE: marked("Choose one of the list."),
     Shape.TEXT: marked("This cannot be used here."),
+    Shape.METER: METER_ID_WRONG,
 }
 
 

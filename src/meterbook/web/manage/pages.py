@@ -1,9 +1,9 @@
 """`/manage`: one set of routes for every kind of thing admins look after, and the audit log."""
 
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import msgspec
-import sqlalchemy as sa
 from litestar import Request, Router, get, post
 from litestar.di import NamedDependency
 from litestar.enums import RequestEncodingType
@@ -15,21 +15,17 @@ from meterbook.access import Caller, book_of
 from meterbook.queries.device_lists import ListRow
 from meterbook.registry import audit
 from meterbook.registry.accounts import Account, Role
-from meterbook.web.languages import gettext
-from meterbook.web.manage import catalogue, sites
-from meterbook.web.manage.forms import FormField, read_form, refused
-from meterbook.web.manage.kinds import Action, Deed, Kind
+from meterbook.web.languages import gettext, marked
+from meterbook.web.manage import host_reading
+from meterbook.web.manage.forms import read_form, refused
+from meterbook.web.manage.item_form import KINDS, PATH, fields_of, item_form, kind_named
+from meterbook.web.manage.kinds import Action, Deed
 from meterbook.web.pages import Confirmation, rendered, sign_in_first, wants_page
 
-PATH = "/manage"
-KINDS: dict[str, Kind] = {
-    "hosts": sites.HOSTS,
-    "locations": sites.LOCATIONS,
-    "meters": sites.METER_POINTS,
-    "meter-models": catalogue.METER_MODELS,
-    "registers": catalogue.REGISTERS,
-    "measurements": catalogue.MEASUREMENTS,
-    "accounts": catalogue.ACCOUNTS,
+_SAID = {
+    "added": marked("Added."),
+    "assigned": marked("Saved. What is ticked is read from now on."),
+    "discovered": marked("The device told what it has: choose what to read of it below."),
 }
 ROWS_A_PAGE = 50
 SEARCH_CHARACTERS_MAX = 200
@@ -58,33 +54,6 @@ class ListPage(msgspec.Struct, frozen=True):
     search: str
     number: int
     has_more: bool
-
-
-class ShownField(msgspec.Struct, frozen=True):
-    """One field of a form, in the reader's language."""
-
-    name: str
-    words: str
-    hint: str
-    is_required: bool
-    width: str
-    inputmode: str
-    choices: list[tuple[str, str]] | None
-
-
-class FormPage(msgspec.Struct, frozen=True):
-    """The form of one thing, new or there already."""
-
-    name: str
-    list_title: str
-    title: str
-    action: str
-    fields: list[ShownField]
-    values: dict[str, str]
-    errors: dict[str, str]
-    notice: str
-    actions: dict[str, str]
-    """What else can be done: its address to its words."""
 
 
 class SecretPage(msgspec.Struct, frozen=True):
@@ -149,7 +118,7 @@ def list_page(
     if caller.account is None and wants_page(request):
         return sign_in_first(request)
     caller.with_role(Role.ADMIN)
-    of = _kind(kind)
+    of = kind_named(kind)
     asked = search.strip().replace("\0", "")
     with book_of(request).database.reading() as connection:
         rows = of.listed(connection, search=asked, limit=ROWS_A_PAGE + 1, offset=_skip(page))
@@ -176,7 +145,7 @@ def new_page(
         return sign_in_first(request)
     caller.with_role(Role.ADMIN)
     preset = {name: request.query_params[name] for name in request.query_params}
-    return _form(request, caller, kind, item=None, values=preset)
+    return item_form(request, caller, kind, item=None, values=preset)
 
 
 @post(f"{PATH}/{{kind:str}}/new", sync_to_thread=True, include_in_schema=False)
@@ -198,14 +167,16 @@ def item_page(
     caller: NamedDependency[Caller],
     kind: FromPath[str],
     item: FromPath[str],
+    said: FromQuery[str] = "",
 ) -> Template | Redirect:
     """Show the form of a thing."""
     if caller.account is None and wants_page(request):
         return sign_in_first(request)
     caller.with_role(Role.ADMIN)
     with book_of(request).database.reading() as connection:
-        values = _kind(kind).read(connection, item)
-    return _form(request, caller, kind, item=item, values=values)
+        values = kind_named(kind).read(connection, item)
+    words = gettext(_SAID[said]) if said in _SAID else ""
+    return item_form(request, caller, kind, item=item, values=values, said=words)
 
 
 @post(f"{PATH}/{{kind:str}}/{{item:str}}", sync_to_thread=True, include_in_schema=False)
@@ -238,7 +209,7 @@ def question_page(
     caller.with_role(Role.ADMIN)
     asked = _action(kind, action)
     with book_of(request).database.reading() as connection:
-        _kind(kind).read(connection, item)
+        kind_named(kind).read(connection, item)
     question = Confirmation(
         question=gettext(asked.question),
         consequence=gettext(asked.consequence),
@@ -269,9 +240,9 @@ def do_action(
             secret = asked.run(connection, item, _deed(request, account, now))
     except Exception as error:  # noqa: BLE001 `refused` raises again what is no refusal
         with book_of(request).database.reading() as connection:
-            values = _kind(kind).read(connection, item)
+            values = kind_named(kind).read(connection, item)
         reasons = refused(error, names=())
-        return _form(request, caller, kind, item=item, values=values, errors=reasons)
+        return item_form(request, caller, kind, item=item, values=values, errors=reasons)
     if secret is None:
         return Redirect(f"{PATH}/{kind}", status_code=303)
     shown = SecretPage(gettext(asked.words), secret, f"{PATH}/{kind}/{item}")
@@ -287,9 +258,10 @@ def _save(
     item: str | None,
     entered: dict[str, str],
 ) -> Template | Redirect:
-    of = _kind(kind)
-    fields = _fields(of, is_new=item is None)
+    of = kind_named(kind)
+    fields = fields_of(of, is_new=item is None)
     names = [field.name for field in fields]
+    added = ""
     try:
         with book_of(request).database.writing() as connection:
             if item is not None:
@@ -299,77 +271,21 @@ def _save(
             if not errors and item is not None:
                 of.change(connection, item, read.fields, deed)
             elif not errors and of.add is not None:
-                of.add(connection, read.fields, deed)
+                added = of.add(connection, read.fields, deed)
     except Exception as error:  # noqa: BLE001 `refused` raises again what is no refusal
         errors = refused(error, names=names)
     if errors:
-        return _form(request, caller, kind, item=item, values=entered, errors=errors)
-    return Redirect(f"{PATH}/{kind}", status_code=303)
+        return item_form(request, caller, kind, item=item, values=entered, errors=errors)
+    there = f"/{quote(added)}?said=added" if added else ""
+    return Redirect(f"{PATH}/{kind}{there}", status_code=303)
 
 
 def _deed(request: Request[Any, Any, Any], account: Account, now: int) -> Deed:
     return Deed(account.id, now, book_of(request).default_zone)
 
 
-def _form(
-    request: Request[Any, Any, Any],
-    caller: Caller,
-    kind: str,
-    *,
-    item: str | None,
-    values: dict[str, str],
-    errors: dict[str, str] | None = None,
-) -> Template:
-    of = _kind(kind)
-    if item is None and of.add is None:
-        raise NotFoundException("no such page")
-    with book_of(request).database.reading() as connection:
-        fields = [_shown(connection, field) for field in _fields(of, is_new=item is None)]
-    reasons = errors or {}
-    one = gettext(of.one)
-    page = FormPage(
-        name=kind,
-        list_title=gettext(of.title),
-        title=gettext(of.add_words) if item is None else f"{one} {item}",
-        action=f"{PATH}/{kind}/{item or 'new'}",
-        fields=fields,
-        values=values,
-        errors=reasons,
-        notice=reasons.get("", ""),
-        actions={}
-        if item is None
-        else {
-            f"{PATH}/{kind}/{item}/{name}": gettext(each.words) for name, each in of.actions.items()
-        },
-    )
-    status = 400 if reasons else 200
-    return rendered(request, caller, "manage_form.html", page=page, status_code=status)
-
-
-def _shown(connection: sa.Connection, field: FormField) -> ShownField:
-    return ShownField(
-        field.name,
-        gettext(field.words),
-        gettext(field.hint) if field.hint else "",
-        field.is_required,
-        field.width,
-        {"whole": "numeric", "decimal": "decimal"}.get(field.shape.value, ""),
-        None if field.choices is None else list(field.choices(connection)),
-    )
-
-
-def _fields(of: Kind, *, is_new: bool) -> list[FormField]:
-    return [field for field in of.fields if is_new or not field.only_new]
-
-
-def _kind(name: str) -> Kind:
-    if name not in KINDS:
-        raise NotFoundException("no such page")
-    return KINDS[name]
-
-
 def _action(kind: str, name: str) -> Action:
-    actions = _kind(kind).actions
+    actions = kind_named(kind).actions
     if name not in actions:
         raise NotFoundException("no such page")
     return actions[name]
@@ -395,5 +311,6 @@ ROUTES = Router(
         change_item,
         question_page,
         do_action,
+        *host_reading.HANDLERS,
     ],
 )

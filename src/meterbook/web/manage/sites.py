@@ -16,24 +16,14 @@ from meterbook.queries.device_lists import (
 )
 from meterbook.registry import hosts, locations, meter_points
 from meterbook.registry.meter_keys import give_meter_key, take_meter_key
-from meterbook.registry.refusals import NotThereError
 from meterbook.registry.users import user
 from meterbook.web.languages import marked
 from meterbook.web.manage.forms import FormField, Shape
+from meterbook.web.manage.host_reading import host_reading
+from meterbook.web.manage.item_number import number
 from meterbook.web.manage.kinds import Action, Deed, Kind
 
 CHOICES_MAX = 1_000
-
-
-def number(item: str, thing: str) -> int:
-    """
-    Return the id an address holds.
-
-    :raises NotThereError: if it is none.
-    """
-    if not item.isascii() or not item.isdigit() or len(item) > 15:  # noqa: PLR2004 below 2**53
-        raise NotThereError(thing)
-    return int(item)
 
 
 def entered(item: msgspec.Struct) -> dict[str, str]:
@@ -196,7 +186,7 @@ HOSTS = Kind(
     summary=marked("Modbus devices that are polled."),
     columns=(
         marked("Network address"),
-        marked("Unit"),
+        marked("Slave address"),
         marked("Meter model"),
         marked("Location"),
         marked("User"),
@@ -208,13 +198,22 @@ HOSTS = Kind(
         FormField("port", marked("Port"), Shape.WHOLE, width="half"),
         FormField(
             "slave_address",
-            marked("Unit"),
+            marked("Slave address"),
             Shape.WHOLE,
-            marked("Slave address, 0 to 247."),
-            width="half",
+            marked("1 to 247."),
+            width="third",
         ),
         FormField(
-            "meter", marked("Meter model"), Shape.CHOICE, choices=model_choices, width="half"
+            "meter", marked("Meter model"), Shape.CHOICE, choices=model_choices, width="third"
+        ),
+        FormField(
+            "poll_seconds",
+            marked("Read every (seconds)"),
+            Shape.WHOLE,
+            marked("5 to 3600; empty: as the server says."),
+            is_required=False,
+            empty=None,
+            width="third",
         ),
         FormField(
             "location",
@@ -241,6 +240,8 @@ HOSTS = Kind(
         )
     },
     numeric=(1,),
+    more=host_reading,
+    more_template="parts/host_reading.html",
 )
 METER_POINTS = Kind(
     title=marked("Meters that push"),
@@ -250,7 +251,11 @@ METER_POINTS = Kind(
     listed=listed_meter_points,
     fields=(
         FormField(
-            "meter_id", marked("Meter ID"), Shape.WHOLE, marked("Up to nine digits."), only_new=True
+            "meter_id",
+            marked("Meter ID"),
+            Shape.METER,
+            marked("With or without dashes."),
+            only_new=True,
         ),
         FormField(
             "user",
