@@ -73,7 +73,7 @@ def _lazy(source: FileSource) -> Iterator[pl.LazyFrame]:
             shutil.copyfileobj(stream, flat)
             flat.seek(0)
             yield pl.scan_parquet(flat)
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise BrokenFileError(source.name, f"is not Parquet that can be read: {reason}") from None
 
