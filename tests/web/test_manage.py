@@ -123,11 +123,20 @@ def test_what_is_wrong_stands_beside_its_field_and_what_was_entered_stays(
     assert 'value="not an address"' in page.text
     page = send(admin, "/manage/hosts/new", fields | HOST | {"ip": "no address", "location": place})
     assert list(wrong(page)) == ["ip"]
-    page = send(admin, "/manage/locations/new", PLACE | {"user": "nobody", "coord_x": "east"})
+    page = send(
+        admin,
+        "/manage/locations/new",
+        PLACE | {"user": "nobody", "coord_x": "east", "coord_y": "54"},
+    )
     assert wrong(page) == {
         "user": "There is no account of that name.",
         "coord_x": "Enter a number.",
     }
+    page = send(admin, "/manage/locations/new", PLACE | {"number": "5", "coord_x": "-1.08"})
+    assert list(wrong(page)) == ["coord_y"]
+    again = send(admin, "/manage/locations/new", PLACE)
+    assert (again.status_code, wrong(again)) == (400, {})
+    assert again.text.count("There is one like this already.") == 1
     page = send(admin, "/manage/meter-models/new", {"name": "sdm", "type": "9"})
     assert wrong(page) == {"type": "Choose one of the list."}
 

@@ -86,6 +86,7 @@ def test_a_registration_is_stored_whole_with_the_fin_encrypted(
         ("username", "anna", "Another account has this name"),
         ("username", "b\x07", "too long"),
         ("password", "short", "eight characters"),
+        ("password", "x" * 5_000, "at most 1,024"),
         ("password", "password1", "eight characters"),
         ("city", " ", "needed"),
         ("street", "x" * 201, "too long"),

@@ -14,13 +14,14 @@ from meterbook.access import Caller, book_of, client_address
 from meterbook.domain.local_days import local_time, time_zone
 from meterbook.registry.accounts import Account, AccountTakenError
 from meterbook.registry.attempts import TooManyAttemptsError
-from meterbook.registry.passwords import WeakPasswordError, password_hash
+from meterbook.registry.passwords import PASSWORD_CHARACTERS_MAX, WeakPasswordError, password_hash
 from meterbook.registry.sessions import Session, sessions_of
 from meterbook.registry.sign_in import WrongCredentialsError, check_password
 from meterbook.registry.tokens import end_tokens
 from meterbook.registry.users import change_password, change_user
 from meterbook.web.languages import gettext, marked
 from meterbook.web.pages import rendered, sign_in_first, wants_page
+from meterbook.web.wrong_fields import PASSWORD_LONG
 
 PATH = "/account"
 EMAIL_CHARACTERS_MAX = 254
@@ -96,7 +97,9 @@ def set_password(
     try:
         stored = password_hash(data.new_password)
     except WeakPasswordError:
-        weak = gettext("Choose a longer one that nobody would guess.")
+        is_long = len(data.new_password) > PASSWORD_CHARACTERS_MAX
+        guessed = gettext("Choose a longer one that nobody would guess.")
+        weak = gettext(PASSWORD_LONG) if is_long else guessed
         return _page(request, caller, now=now, errors={"new_password": weak})
     with book_of(request).database.writing() as connection:
         change_password(

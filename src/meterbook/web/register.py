@@ -16,7 +16,7 @@ from meterbook.domain.fin import FinError, check_fin
 from meterbook.domain.meter_ids import MeterIdError, dashed, meter_id
 from meterbook.registry.accounts import AccountTakenError
 from meterbook.registry.new_customers import NewCustomer, known_regions, register_customer
-from meterbook.registry.passwords import WeakPasswordError
+from meterbook.registry.passwords import PASSWORD_CHARACTERS_MAX, WeakPasswordError
 from meterbook.registry.refusals import WrongFieldError
 from meterbook.web import wrong_fields
 from meterbook.web.languages import gettext
@@ -132,6 +132,8 @@ def _errors(written: dict[str, str], regions: list[str], *, password: str) -> di
             errors[name] = wrong_fields.TOO_LONG
     if not password:
         errors["password"] = wrong_fields.NEEDED
+    elif len(password) > PASSWORD_CHARACTERS_MAX:
+        errors["password"] = wrong_fields.PASSWORD_LONG
     if "@" not in written["email"].strip("@") or " " in written["email"]:
         errors.setdefault("email", wrong_fields.EMAIL_WRONG)
     if regions and written["region"] and written["region"] not in regions:

@@ -95,6 +95,14 @@ def read_form(
     return Read(found, errors)
 
 
+def half_said(entered: Entered, together: Sequence[str]) -> dict[str, str]:
+    """Return what is wrong with fields that say something only together."""
+    empty = [name for name in together if not entered.get(name, "").strip()]
+    if len(empty) == len(together):
+        return {}
+    return dict.fromkeys(empty, gettext("Fill this in too, or leave both empty."))
+
+
 def refused(error: Exception, *, names: Sequence[str]) -> dict[str, str]:
     """
     Return why the registry refused, field by field; under '' what is of no field of the form.

@@ -70,6 +70,8 @@ class Kind(msgspec.Struct, frozen=True):
     actions: Mapping[str, Action] = {}
     numeric: Sequence[int] = ()
     """Columns of numbers, from 0."""
+    together: Sequence[str] = ()
+    """Fields that say something only together: all are filled in, or none."""
     more: Callable[[sa.Connection, str], object] | None = None
     """What stands below the form of a thing that is there; shown by `more_template`."""
     more_template: str = ""

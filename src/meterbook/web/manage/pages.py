@@ -17,7 +17,7 @@ from meterbook.registry import audit
 from meterbook.registry.accounts import Account, Role
 from meterbook.web.languages import gettext, marked
 from meterbook.web.manage import host_reading
-from meterbook.web.manage.forms import read_form, refused
+from meterbook.web.manage.forms import half_said, read_form, refused
 from meterbook.web.manage.item_form import KINDS, PATH, fields_of, item_form, kind_named
 from meterbook.web.manage.kinds import Action, Deed
 from meterbook.web.pages import Confirmation, rendered, sign_in_first, wants_page
@@ -267,7 +267,7 @@ def _save(
             if item is not None:
                 of.read(connection, item)
             read = read_form(connection, entered, fields=fields, body=of.body)
-            errors = read.errors
+            errors = half_said(entered, of.together) | read.errors
             if not errors and item is not None:
                 of.change(connection, item, read.fields, deed)
             elif not errors and of.add is not None:

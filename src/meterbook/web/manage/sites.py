@@ -171,6 +171,7 @@ LOCATIONS = Kind(
     change=_change_location,
     add=_add_location,
     add_words=marked("Add a location"),
+    together=("coord_x", "coord_y"),
     actions={
         "remove": Action(
             marked("Remove"),
