@@ -64,8 +64,8 @@ def test_a_file_is_looked_at_and_then_stored(browser: httpx.Client) -> None:
     assert stored.text.count("june.csv") == 2
     archive = zipfile.ZipFile(io.BytesIO(browser.get("/files/all").content))
     assert archive.read("readings.csv").decode().splitlines()[1:] == [
-        "12,import,2024-06-01T00:00:00Z,2024-06-01T00:30:00Z,1.500,raw",
-        "12,import,2024-06-01T00:30:00Z,2024-06-01T01:00:00Z,2.000,raw",
+        "12,import,2024-06-01T00:00:00Z,2024-06-01T00:30:00Z,1.500,raw,UTC",
+        "12,import,2024-06-01T00:30:00Z,2024-06-01T01:00:00Z,2.000,raw,UTC",
     ]
 
 
