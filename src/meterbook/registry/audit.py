@@ -71,6 +71,23 @@ def record(
     )
 
 
+def record_change(
+    connection: sa.Connection,
+    *,
+    by: int | None,
+    subject: str,
+    before: Snapshot,
+    after: Snapshot,
+    now: int,
+    action: str = "change",
+) -> None:
+    """Append an entry if the thing is another than before; as `record`, call it last."""
+    if after != before:
+        record(
+            connection, by=by, action=action, subject=subject, before=before, after=after, now=now
+        )
+
+
 def entries(
     connection: sa.Connection,
     *,

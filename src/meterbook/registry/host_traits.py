@@ -67,14 +67,12 @@ def change_host_traits(
             .values({_COLUMN_OF[name]: changes[name] for name in changes})
         )
     after = host_traits(connection, host_id=host_id)
-    if after != before:
-        audit.record(
-            connection,
-            by=by,
-            action="change",
-            subject=f"hosts/{host_id}",
-            before=before,
-            after=after,
-            now=now,
-        )
+    audit.record_change(
+        connection,
+        by=by,
+        subject=f"hosts/{host_id}",
+        before=before,
+        after=after,
+        now=now,
+    )
     return after

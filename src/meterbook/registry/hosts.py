@@ -148,16 +148,14 @@ def change_host(
         .values({_COLUMN_OF[name]: checked[name] for name in checked})
     )
     after = host(connection, host_id=host_id)
-    if after != before:
-        audit.record(
-            connection,
-            by=by,
-            action="change",
-            subject=f"hosts/{host_id}",
-            before=before,
-            after=after,
-            now=now,
-        )
+    audit.record_change(
+        connection,
+        by=by,
+        subject=f"hosts/{host_id}",
+        before=before,
+        after=after,
+        now=now,
+    )
     return after
 
 

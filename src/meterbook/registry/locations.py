@@ -121,16 +121,14 @@ def change_location(
             .values({_COLUMN_OF[name]: changes[name] for name in changes})
         )
     after = location(connection, location_id=location_id)
-    if after != before:
-        audit.record(
-            connection,
-            by=by,
-            action="change",
-            subject=f"locations/{location_id}",
-            before=before,
-            after=after,
-            now=now,
-        )
+    audit.record_change(
+        connection,
+        by=by,
+        subject=f"locations/{location_id}",
+        before=before,
+        after=after,
+        now=now,
+    )
     return after
 
 

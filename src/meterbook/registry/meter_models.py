@@ -124,16 +124,14 @@ def change_meter_model(
             .values({_COLUMN_OF[name]: changes[name] for name in changes})
         )
     after = meter_model(connection, meter_model_id=meter_model_id)
-    if after != before:
-        audit.record(
-            connection,
-            by=by,
-            action="change",
-            subject=f"meters/{meter_model_id}",
-            before=before,
-            after=after,
-            now=now,
-        )
+    audit.record_change(
+        connection,
+        by=by,
+        subject=f"meters/{meter_model_id}",
+        before=before,
+        after=after,
+        now=now,
+    )
     return after
 
 

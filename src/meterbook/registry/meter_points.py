@@ -150,16 +150,15 @@ def _change(
             sa.update(meter_points).where(meter_points.c.id == before.id).values(columns)
         )
     after = meter_point(connection, meter_point_id=before.id)
-    if after != before:
-        audit.record(
-            connection,
-            by=by,
-            action=action,
-            subject=f"meter-points/{before.id}",
-            before=before,
-            after=after,
-            now=now,
-        )
+    audit.record_change(
+        connection,
+        by=by,
+        action=action,
+        subject=f"meter-points/{before.id}",
+        before=before,
+        after=after,
+        now=now,
+    )
     return after
 
 

@@ -140,16 +140,14 @@ def change_register(
             .values(stored(changes))
         )
     after = modbus_register(connection, register_id=register_id)
-    if after != before:
-        audit.record(
-            connection,
-            by=by,
-            action="change",
-            subject=f"registers/{register_id}",
-            before=before,
-            after=after,
-            now=now,
-        )
+    audit.record_change(
+        connection,
+        by=by,
+        subject=f"registers/{register_id}",
+        before=before,
+        after=after,
+        now=now,
+    )
     return after
 
 

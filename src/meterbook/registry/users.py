@@ -94,16 +94,14 @@ def change_user(
         end_tokens(connection, account_id=account_id)
     if _is_active_admin(before) and not _is_active_admin(after):
         _require_an_admin(connection)
-    if after != before:
-        audit.record(
-            connection,
-            by=by,
-            action="change",
-            subject=f"users/{account_id}",
-            before=before,
-            after=after,
-            now=now,
-        )
+    audit.record_change(
+        connection,
+        by=by,
+        subject=f"users/{account_id}",
+        before=before,
+        after=after,
+        now=now,
+    )
     return after
 
 
