@@ -76,3 +76,14 @@ def trace(traces: list[dict[str, Any]], colour: str) -> dict[str, Any]:
     """Return the bars of a colour."""
     [found] = [one for one in traces if one["marker"].get("color") == colour]
     return found
+
+
+@pytest.mark.parametrize(
+    ("columns", "step"),
+    [(0, 1), (8, 1), (24, 3), (30, 4), (46, 6), (50, 12), (174, 24), (288, 36), (1440, 180)],
+)
+def test_words_stand_under_whole_steps_of_the_columns(columns: int, step: int) -> None:
+    axis = theme.axis_of_columns([str(index) for index in range(columns)])
+    assert axis["tickvals"] == list(range(0, columns, step))
+    assert axis["ticktext"] == [str(index) for index in axis["tickvals"]]
+    assert len(axis["tickvals"]) <= 8

@@ -6,7 +6,6 @@ from meterbook.charts import theme
 from meterbook.charts.theme import Figure
 
 SERIES_MAX = len(theme.SERIES)
-_TICKS_MAX = 8
 _MISSING_PERCENT_DARKEST = 25  # a quarter missing is as bad as it gets to the eye
 _HEAT = [[index / 4, colour] for index, colour in enumerate(theme.HEAT)]
 
@@ -45,7 +44,7 @@ def stacked_chart(
             showlegend=True,
             legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"},
             margin={"l": 56, "r": 8, "t": 40, "b": 40},
-            xaxis=_ticks(columns),
+            xaxis=theme.axis_of_columns(columns),
             yaxis={"ticksuffix": f" {unit}"},
         ),
     }
@@ -67,7 +66,7 @@ def profile_chart(
         ],
         "layout": theme.layout(
             separators=separators,
-            xaxis=_ticks(columns),
+            xaxis=theme.axis_of_columns(columns),
             yaxis={"ticksuffix": f" {unit}"},
             margin={"l": 56, "r": 8, "t": 8, "b": 40},
         ),
@@ -105,7 +104,7 @@ def gaps_chart(columns: Sequence[str], rows: Mapping[str, Sequence[float | None]
         ],
         "layout": theme.layout(
             hovermode="closest",
-            xaxis=_ticks(columns),
+            xaxis=theme.axis_of_columns(columns),
             yaxis={
                 "autorange": "reversed",
                 "showgrid": False,
@@ -116,16 +115,4 @@ def gaps_chart(columns: Sequence[str], rows: Mapping[str, Sequence[float | None]
             },
             margin={"l": 8, "r": 8, "t": 8, "b": 40},
         ),
-    }
-
-
-def _ticks(columns: Sequence[str]) -> Figure:
-    step = max(1, -(-len(columns) // _TICKS_MAX))
-    at = list(range(0, len(columns), step))
-    return {
-        "tickvals": at,
-        "ticktext": [columns[index] for index in at],
-        "range": [-0.6, len(columns) - 0.4],
-        "showgrid": False,
-        "hoverformat": "",
     }

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from meterbook.charts import theme
 from meterbook.charts.theme import Figure
 
-_TICKS_MAX = 8
 Column = Sequence[float | None]
 
 
@@ -44,7 +43,7 @@ def site_chart(
             showlegend=True,
             legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"},
             margin={"l": 56, "r": 8, "t": 40, "b": 40},
-            xaxis=_ticks(ticks),
+            xaxis=theme.axis_of_columns(ticks),
             yaxis={"ticksuffix": " kWh", "rangemode": "normal"},
         ),
     }
@@ -137,19 +136,7 @@ def _layout(ticks: Sequence[str], *, unit: str, separators: str, rangemode: str)
         separators=separators,
         hovermode="x",
         bargap=0.05,
-        xaxis=_ticks(ticks),
+        xaxis=theme.axis_of_columns(ticks),
         yaxis={"ticksuffix": f" {unit}", "rangemode": rangemode},
         margin={"l": 56, "r": 8, "t": 8, "b": 40},
     )
-
-
-def _ticks(ticks: Sequence[str]) -> Figure:
-    step = max(1, -(-len(ticks) // _TICKS_MAX))
-    at = list(range(0, len(ticks), step))
-    return {
-        "tickvals": at,
-        "ticktext": [ticks[index] for index in at],
-        "range": [-0.6, max(len(ticks), 1) - 0.4],
-        "showgrid": False,
-        "hoverformat": "",
-    }

@@ -5,12 +5,17 @@ A colour is a token of the stylesheet ("@import"), not a shade: the page looks i
 so light and dark need no second figure. `painted` does the same for whoever draws without a page.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from meterbook.domain.units import wh_to_kwh
 
 Figure = dict[str, Any]
 """`data`, `layout` and, where it differs, `config`, as Plotly's figure schema has them."""
+
+_TICKS_MAX = 8
+# Whole hours and parts of days for columns of minutes, five minutes and half-hours alike.
+_TICK_STEPS = (1, 2, 3, 4, 6, 12, 24, 36, 48, 60, 120, 180, 240, 360)
 
 IMPORT = "@import"
 IMPORT_BEFORE = "@import-ghost"
@@ -125,3 +130,17 @@ def painted(part: Any, *, dark: bool = False) -> Any:
     if isinstance(part, list | tuple):
         return [painted(inner, dark=dark) for inner in part]
     return part
+
+
+def axis_of_columns(words: Sequence[str]) -> Figure:
+    """Return an axis of columns side by side, with words under some of them at whole steps."""
+    fitting = (step for step in _TICK_STEPS if len(words) <= step * _TICKS_MAX)
+    step = next(fitting, -(-len(words) // _TICKS_MAX))
+    at = list(range(0, len(words), step))
+    return {
+        "tickvals": at,
+        "ticktext": [words[index] for index in at],
+        "range": [-0.6, max(len(words), 1) - 0.4],
+        "showgrid": False,
+        "hoverformat": "",
+    }
