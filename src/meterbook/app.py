@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
 from decimal import Decimal
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from litestar import Litestar, Request, Response
@@ -36,7 +35,6 @@ from meterbook.api.routes import API_ROUTES, TOKEN_SCHEME
 from meterbook.collecting import Collecting
 from meterbook.domain.local_days import time_zone
 from meterbook.domain.networks import networks
-from meterbook.domain.region_shapes import RegionMap, RegionShapesError, region_map
 from meterbook.imports import Importer
 from meterbook.inputs.deliveries import Delivery, Outcome
 from meterbook.intake.group_commit import GroupCommit
@@ -52,7 +50,7 @@ from meterbook.listening import Listening
 from meterbook.logs import configure_logs
 from meterbook.registry.personal_data import personal_data
 from meterbook.registry.sign_in import AttemptLimits
-from meterbook.settings import Settings, SettingsError, load_settings
+from meterbook.settings import Settings, load_settings, region_map_of
 from meterbook.stopping import when_told_to_stop
 from meterbook.storage.database import Database
 from meterbook.web.envelope import in_envelope
@@ -188,15 +186,6 @@ def create_app(settings: Settings | None = None) -> ASGIApplication:
     return application
 
 
-def _region_map(file: str) -> RegionMap | None:
-    if not file:
-        return None
-    try:
-        return region_map(Path(file).read_bytes())
-    except (OSError, RegionShapesError) as error:
-        raise SettingsError(f"regions: {file}: {error}") from None
-
-
 def _respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes] | Template:
     return as_page(request, respond_with_problem(request, error))
 
@@ -241,6 +230,6 @@ def _litestar(running: _Meterbook) -> Litestar:
         ),
         upload_bytes_max=settings.upload_bytes_max,
         region_group_min=settings.region_group_min,
-        region_map=_region_map(settings.regions),
+        region_map=region_map_of(settings),
     )
     return app

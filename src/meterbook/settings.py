@@ -14,6 +14,8 @@ from typing import Any
 
 import msgspec
 
+from meterbook.domain.region_shapes import RegionMap, RegionShapesError, region_map
+
 ENVIRONMENT_PREFIX = "METERBOOK_"
 SETTINGS_FILE = "meterbook.toml"
 
@@ -154,6 +156,22 @@ def load_settings(
     :raises SettingsError: if one is unknown, or not what it should be.
     """
     return _convert(_collect(environment, directory))
+
+
+def region_map_of(settings: Settings) -> RegionMap | None:
+    """
+    Return the regions' shapes; None where none are set.
+
+    :raises SettingsError: if the file cannot be read, or is no such map.
+    """
+    if not settings.regions:
+        return None
+    try:
+        return region_map(Path(settings.regions).read_bytes())
+    except OSError as error:
+        raise SettingsError(f"regions: {settings.regions}: {error.strerror}") from None
+    except RegionShapesError as error:
+        raise SettingsError(f"regions: {settings.regions}: {error}") from None
 
 
 def origins(
