@@ -163,6 +163,10 @@ def test_what_comes_back_is_the_meter_it_was_and_no_energy_is_twice(
     assert report.status == "stored", report.problem
     assert {(one.meter_id, one.is_new) for one in report.series} == {(2, False)}
     assert (report.new_days, report.revised_days) == (0, 0)
+    # An archive holds the readings as CSV and as XML: they are told once.
+    assert {(one.readings, one.energy_kwh, one.gaps) for one in report.series} == {
+        (48, (48 * 40 + sum(range(48))) / 1000, 0)
+    }
     assert content_of(sqlite_database) == before
 
 
