@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from books import ledger_content, rows_in
 from meterbook.domain.import_reports import ImportReport
-from meterbook.domain.local_days import numbered_day
+from meterbook.domain.local_days import local_time, numbered_day
 from meterbook.domain.reading_columns import reading_columns
 from meterbook.domain.readings import Flow
 from meterbook.imports import ImportRequest, run, run_import
@@ -148,6 +148,23 @@ def test_a_file_that_names_no_meter_is_told_one(database: Database, shared_data:
     days = days_of(database, 12, Flow.IMPORT)
     assert days["2023-03-26"][1] == 46
     assert sum(energy for energy, _ in days.values()) == pytest.approx(2_426_260, abs=20)
+
+
+def test_the_irish_hour_that_is_there_twice_makes_a_day_of_50(
+    database: Database, tmp_path: Path
+) -> None:
+    begin = 1_698_534_000  # 2023-10-29 00:00 in Dublin
+    rows = [
+        f"10012345678,1,{slot},Active Import Interval (kW),"
+        f"{local_time(begin + 1800 * (slot + 1), ZoneInfo('Europe/Dublin')):%d-%m-%Y %H:%M}\n"
+        for slot in range(50)
+    ]
+    header = "MPRN,Meter Serial Number,Read Value,Read Type,Read Date and End Time\n"
+    file = written(tmp_path, header + "".join(reversed(rows)))
+    report = stored(database, file, meters={"": 12}, zone="Europe/Dublin")
+    assert (report.format, report.readings, report.repeated, report.conflicts) == ("hdf", 50, 0, 0)
+    assert any("has twice" in note for note in report.notes)
+    assert days_of(database, 12, Flow.IMPORT) == {"2023-10-29": (sum(range(50)) * 500, 50)}
 
 
 def test_a_named_meter_keeps_the_name_it_was_told(database: Database, shared_data: Path) -> None:

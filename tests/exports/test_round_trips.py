@@ -10,13 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from books_out import ALL, DAY_S, NOW, Content, content_of, fill
+from callers import signed_in
 from meterbook.domain.local_days import day_bounds, numbered_day, time_zone
 from meterbook.domain.readings import Flow, Quality
 from meterbook.exports.formats import EXPORT_FORMATS, Written
 from meterbook.exports.selection import Selection
 from meterbook.imports import ImportRequest, run_import
 from meterbook.intake.files.parsed import ParseOptions
-from meterbook.registry.meters import zones_of
+from meterbook.registry.meters import add_meters, claim_meters, zones_of
 from meterbook.storage.database import Database
 from meterbook.storage.migrate import migrate
 
@@ -168,6 +169,35 @@ def test_what_comes_back_is_the_meter_it_was_and_no_energy_is_twice(
         (48, (48 * 40 + sum(range(48))) / 1000, 0)
     }
     assert content_of(sqlite_database) == before
+
+
+@pytest.mark.parametrize("name", ["csv", "parquet", "nem12", "espi", "zip"])
+@pytest.mark.parametrize("chosen", ["account", "region"])
+def test_an_account_and_a_region_leave_alone_and_come_back(
+    sqlite_database: Database, folder: Path, sqlite_template: Path, name: str, chosen: str
+) -> None:
+    valid = Quality.VALID
+    content: Content = {
+        (meter, Flow.IMPORT, day): tuple((meter * 100 + slot, valid) for slot in range(48))
+        for meter in (1, 2, 3)
+        for day in (19_780, 19_781)
+    }
+    account, _ = signed_in(sqlite_database, "anna")
+    with sqlite_database.writing() as connection:
+        zone = "Europe/London"
+        add_meters(connection, [1, 2, 3], zone=zone, now=0, regions={2: "North", 3: "North"})
+        claim_meters(connection, [2, 3], account_id=account.id, now=0)
+    fill(sqlite_database, content)
+    selection = (
+        Selection(account_id=account.id) if chosen == "account" else Selection(region="North")
+    )
+    path = folder / f"{chosen}.{name}"
+    with sqlite_database.reading() as connection:
+        EXPORT_FORMATS[name].write(connection, path, selection, NOW)
+    with fresh(folder, sqlite_template) as other:
+        request = ImportRequest(parse=ParseOptions(now=NOW), zone="Europe/London")
+        assert run_import(other, path, request).status == "stored"
+        assert content_of(other) == {key: day for key, day in content.items() if key[0] != 1}
 
 
 @pytest.mark.parametrize(
