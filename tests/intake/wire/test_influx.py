@@ -1,13 +1,14 @@
 """InfluxDB's write API against a started server, by the packages people use."""
 
 import gzip
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import influxdb
 import influxdb_client
 import pytest
-from influxdb_client.client.write_api import SYNCHRONOUS
+from influxdb_client.client.write_api import SYNCHRONOUS, WriteOptions
 from influxdb_client.rest import ApiException
 
 from device_owners import Owner
@@ -61,6 +62,9 @@ def test_the_influxdb_client_package_writes(owner: Owner) -> None:
         owner.server.url, owner.hex32, org="any", enable_gzip=True
     ) as client:
         assert client.ping()
+        assert client.version() == "1.8.10"
+        with pytest.deprecated_call():
+            assert client.health().status == "pass"
         writer = client.write_api(write_options=SYNCHRONOUS)
         point = influxdb_client.Point("solar").tag("host", "roof").field("kWh", 12.5)
         writer.write("bucket", record=point.time(NOW, influxdb_client.WritePrecision.S))
@@ -72,6 +76,45 @@ def test_the_influxdb_client_package_writes(owner: Owner) -> None:
     found = owner.samples("influxdb", "bucket: solar,host=roof")
     assert found == {"kWh": [(NOW_MS, 12.5), (NOW_MS + 60_000, 12.75)]}
     assert owner.samples("influxdb", "bucket: solar") == {}
+
+
+def test_the_influxdb_client_package_writes_in_batches_of_its_own(owner: Owner) -> None:
+    with (
+        influxdb_client.InfluxDBClient(owner.server.url, owner.hex32, org="any") as client,
+        client.write_api(write_options=WriteOptions(batch_size=50)) as writer,
+    ):
+        for i in range(120):
+            writer.write("batches", record=f"solar kWh={i} {NOW + i}000000000")
+    found = owner.samples("influxdb", "batches: solar")
+    assert found == {"kWh": [(NOW_MS + 1000 * i, float(i)) for i in range(120)]}
+
+
+def test_telegrafs_second_version_sends_packed_batches_without_a_length(owner: Owner) -> None:
+    lines = "".join(
+        f'modbus,host=cellar,name=heat\\ pump energy={i}.5,state="on" {NOW + i}000000000\n'
+        for i in range(1_000)
+    )
+    packed = gzip.compress(lines.encode())
+
+    def parts() -> Iterator[bytes]:
+        for begin in range(0, len(packed), 1_000):
+            yield packed[begin : begin + 1_000]
+
+    with owner.client() as client:
+        answer = client.post(
+            "/api/v2/write?bucket=telegraf&org=any",
+            content=parts(),
+            headers={
+                "Authorization": f"Token {owner.hex32}",
+                "Content-Encoding": "gzip",
+                "Content-Type": "text/plain; charset=utf-8",
+                "User-Agent": "Telegraf/1.29.0 Go/1.21.5",
+            },
+        )
+    assert "content-length" not in answer.request.headers
+    assert (answer.status_code, answer.content) == (204, b"")
+    found = owner.samples("influxdb", "telegraf: modbus,host=cellar,name=heat pump")
+    assert found["energy"] == [(NOW_MS + 1000 * i, i + 0.5) for i in range(1_000)]
 
 
 def test_telegrafs_batches_are_taken(owner: Owner) -> None:
