@@ -24,6 +24,7 @@ from litestar.types import ControllerRouterHandler
 from meterbook import __version__, access
 from meterbook.api import health
 from meterbook.api.errors import respond_with_problem
+from meterbook.api.influxql import EnergyQueries
 from meterbook.api.openapi import (
     SCHEMA_PATH,
     SWAGGER_UI_FOLDER,
@@ -122,6 +123,7 @@ class _Meterbook:
             database=self.database,
             personal=self.personal,
             zone=zone,
+            energy=EnergyQueries(self.database),
         )
         self.listening = Listening(
             self.database,
