@@ -130,14 +130,19 @@ def days_of_channel(
 ) -> list[ClosedDay]:
     """Return the channel's closed days from first_day up to end_day, oldest first."""
     closed = []
+    names = ", ".join(f"ledger.{column.name}" for column in _DAY_COLUMNS)
     for begin in range(first_day, end_day, _DAYS_A_STATEMENT):
         days = range(begin, min(begin + _DAYS_A_STATEMENT, end_day))
-        # A list of days, not a range: a range would read every channel of each day.
-        found = connection.execute(
-            sa.select(*_DAY_COLUMNS)
-            .where(ledger.c.day.in_(days), ledger.c.channel_id == channel_id)
-            .order_by(ledger.c.day)
+        source, parameters = batch(
+            connection, columns={"day": "integer"}, rows=[(day,) for day in days]
         )
+        # Day by day, each a look-up by key: a range would read every channel of each day.
+        statement = f"""
+            SELECT {names} FROM {source} CROSS JOIN ledger
+            WHERE ledger.day = batch.day AND ledger.channel_id = :channel_id
+            ORDER BY ledger.day
+        """  # noqa: S608 built from our own names only
+        found = connection.execute(sa.text(statement), parameters | {"channel_id": channel_id})
         closed += [_closed_day(row) for row in found]
     return closed
 
@@ -174,14 +179,15 @@ def _changes(day: ClosedDay) -> dict[str, object]:
 
 
 def _closed_day(row: sa.Row[*tuple[Any, ...]]) -> ClosedDay:
+    channel_id, day, energy, intervals, missing, quality, qualities = row[: len(_DAY_COLUMNS)]
     return ClosedDay(
-        row.channel_id,
-        row.day,
-        row.energy,
-        _decode(row.intervals),
-        row.missing,
-        Quality(row.quality),
-        None if row.qualities is None else bytes(row.qualities),
+        channel_id,
+        day,
+        energy,
+        _decode(intervals),
+        missing,
+        Quality(quality),
+        None if qualities is None else bytes(qualities),
     )
 
 
