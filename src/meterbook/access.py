@@ -69,6 +69,8 @@ class Book(msgspec.Struct, frozen=True):
     """Homes that must have reported a day before households see their average."""
     region_map: RegionMap | None = None
     """Shapes of the regions; None: no map."""
+    broker: tuple[str, int] = ("", 0)
+    """Host and port of the MQTT broker that is listened to; empty: there is none."""
 
 
 class Caller(msgspec.Struct, frozen=True):

@@ -231,5 +231,6 @@ def _litestar(running: _Meterbook) -> Litestar:
         upload_bytes_max=settings.upload_bytes_max,
         region_group_min=settings.region_group_min,
         region_map=region_map_of(settings),
+        broker=running.listening.broker_address,
     )
     return app
