@@ -51,7 +51,7 @@ from meterbook.logs import configure_logs
 from meterbook.registry.personal_data import personal_data
 from meterbook.registry.sign_in import AttemptLimits
 from meterbook.settings import Settings, load_settings, region_map_of
-from meterbook.stopping import when_told_to_stop
+from meterbook.stopping import Stopping, asking_for_a_new_connection
 from meterbook.storage.database import Database
 from meterbook.web.envelope import in_envelope
 from meterbook.web.live_streams import LiveStreams
@@ -87,6 +87,7 @@ class _Meterbook:
         configure_logs(settings.log_level)
         zone = time_zone(settings.timezone)
         self.settings = settings
+        self.stopping = Stopping(drain_s=settings.drain_seconds)
         self.database = Database(settings.database_url)
         self.personal = personal_data(data_dir=settings.data_dir, secret_key=settings.secret_key)
         self.recorder = PacketRecorder(self.database, default_zone=settings.timezone)
@@ -150,11 +151,16 @@ class _Meterbook:
             gc.collect()
             gc.freeze()
             is_collector = self.settings.role in {"all", "collect"}
-            when_told_to_stop(self.live.close)
             async with (
                 self.collecting.running(is_on=is_collector),
                 self.listening.running(is_on=is_collector),
             ):
+                self.stopping.listen(
+                    self.live.close,
+                    self.collecting.hand_over,
+                    self.listening.hand_over,
+                    scheduler.hand_over,
+                )
                 yield
             self.live.close()
             await self.commits.close()
@@ -177,6 +183,8 @@ def create_app(settings: Settings | None = None) -> ASGIApplication:
 
     async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
         path = scope["path"] if scope["type"] == "http" else ""
+        if running.stopping.has_begun and path:
+            send = asking_for_a_new_connection(scope, send)
         door = running.doors.get(path) or running.wire.door(path)
         if door is not None:
             await door(scope, receive, send)
@@ -231,5 +239,6 @@ def _litestar(running: _Meterbook) -> Litestar:
         upload_bytes_max=settings.upload_bytes_max,
         region_group_min=settings.region_group_min,
         region_map=region_map_of(settings),
+        is_stopping=running.stopping.is_begun,
     )
     return app

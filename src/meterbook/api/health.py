@@ -29,7 +29,10 @@ def live() -> dict[str, str]:
 def ready(request: Request[object, object, State]) -> Response[Readiness]:
     """Answer 200 if packets can be stored and questions answered, else 503 and why not."""
     checks: dict[str, str] = {}
-    database = book_of(request).database
+    book = book_of(request)
+    database = book.database
+    if book.is_stopping():
+        checks["stopping"] = "this process ends soon: ask another one"
     try:
         with database.reading() as connection:
             checks["database"] = "ok"

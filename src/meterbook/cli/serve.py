@@ -7,16 +7,14 @@ from pathlib import Path
 
 import click
 import msgspec
-from granian.constants import Interfaces, Loops
-from granian.log import LogLevels
-from granian.server import Server
 
+from meterbook.cli.listening_server import handed_socket, serve_application
 from meterbook.cli.opened import opened_database, settings_with
 from meterbook.cli.right_settings import require_right
 from meterbook.registry.personal_data import personal_data
 from meterbook.settings import ENVIRONMENT_PREFIX, SENTENCES, Settings
 
-DRAIN_S = 10  # how long requests in flight may take after SIGTERM
+END_S_MAX = 10  # how long requests in flight and jobs may take once the draining is over
 
 
 @click.command()
@@ -49,7 +47,8 @@ def run_server(settings: Settings, *, host: str, port: int, workers: int, role: 
 
     :raises PortTakenError: if another program listens there.
     """
-    require_free_port(host, port)
+    if handed_socket() is None:
+        require_free_port(host, port)
     require_right(settings)
     personal_data(data_dir=settings.data_dir, secret_key=settings.secret_key)
     with opened_database(settings) as opened:
@@ -58,19 +57,12 @@ def run_server(settings: Settings, *, host: str, port: int, workers: int, role: 
     # The workers are processes of their own and read their settings again.
     for name in SENTENCES:
         os.environ[f"{ENVIRONMENT_PREFIX}{name.upper()}"] = str(getattr(settings, name))
-    Server(
-        target="meterbook.app:create_app",
-        factory=True,
-        address=host,
+    serve_application(
+        host=host,
         port=port,
-        interface=Interfaces.ASGI,
-        loop=Loops.uvloop,
         workers=workers,
-        websockets=False,
-        log_level=LogLevels.warning,
-        workers_kill_timeout=DRAIN_S,
-        respawn_failed_workers=True,
-    ).serve()
+        end_s_max=settings.drain_seconds + END_S_MAX,
+    )
 
 
 def require_free_port(host: str, port: int) -> None:
