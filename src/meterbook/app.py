@@ -32,6 +32,7 @@ from meterbook.api.openapi import (
     SchemaDocument,
 )
 from meterbook.api.routes import API_ROUTES, TOKEN_SCHEME
+from meterbook.api.worker_metrics import WorkerMetrics
 from meterbook.collecting import Collecting
 from meterbook.domain.local_days import time_zone
 from meterbook.domain.networks import networks
@@ -88,6 +89,7 @@ class _Meterbook:
         zone = time_zone(settings.timezone)
         self.settings = settings
         self.stopping = Stopping(drain_s=settings.drain_seconds)
+        self.worker_metrics = WorkerMetrics()
         self.database = Database(settings.database_url)
         self.personal = personal_data(data_dir=settings.data_dir, secret_key=settings.secret_key)
         self.recorder = PacketRecorder(self.database, default_zone=settings.timezone)
@@ -112,7 +114,6 @@ class _Meterbook:
                 upload_bytes_max=settings.upload_bytes_max,
             ),
         }
-
         pool = PoolRecorder(self.database, devices_max=settings.devices_max)
         self.deliveries: GroupCommit[Delivery, Outcome] = GroupCommit(
             pool.record, queue_max=settings.queue_readings_max
@@ -145,7 +146,10 @@ class _Meterbook:
             input_days_kept=self.settings.input_days_kept,
             silent_intervals=self.settings.silent_intervals,
         )
-        with scheduler if self.settings.role in {"all", "jobs"} else nullcontext():
+        with (
+            self.worker_metrics.running(),
+            scheduler if self.settings.role in {"all", "jobs"} else nullcontext(),
+        ):
             # What start-up made stays for good: walking it again and again for garbage stopped
             # every request for 30 ms now and then.
             gc.collect()
@@ -217,6 +221,7 @@ def _litestar(running: _Meterbook) -> Litestar:
         compression_config=None,
     )
     app.state.live = running.live
+    app.state.worker_metrics = running.worker_metrics
     app.state.book = access.Book(
         database=running.database,
         personal=running.personal,
