@@ -100,7 +100,7 @@ class _Meterbook:
             session_idle_s=settings.session_idle_minutes * 60,
             clock=access.provide_now,
         )
-        senders = Senders(networks(settings.trusted_networks))
+        senders = _senders(settings)
         limits = PacketLimits(Decimal(str(settings.reading_kwh_max)))
         self.doors: dict[str, ASGIApplication] = {
             "/meter": PacketDoor(self.commits, senders=senders, limits=limits),
@@ -160,6 +160,10 @@ class _Meterbook:
             await self.commits.close()
             await self.deliveries.close()
         self.database.close()
+
+
+def _senders(settings: Settings) -> Senders:
+    return Senders(networks(settings.trusted_networks), proxies=networks(settings.trusted_proxies))
 
 
 def create_app(settings: Settings | None = None) -> ASGIApplication:
