@@ -53,6 +53,7 @@ from meterbook.registry.sign_in import AttemptLimits
 from meterbook.settings import Settings, load_settings, region_map_of
 from meterbook.stopping import when_told_to_stop
 from meterbook.storage.database import Database
+from meterbook.supervision import supervised
 from meterbook.web.envelope import in_envelope
 from meterbook.web.live_streams import LiveStreams
 from meterbook.web.problem_page import as_page
@@ -154,6 +155,7 @@ class _Meterbook:
             async with (
                 self.collecting.running(is_on=is_collector),
                 self.listening.running(is_on=is_collector),
+                supervised(),
             ):
                 yield
             self.live.close()
