@@ -54,6 +54,7 @@ from meterbook.registry.sign_in import AttemptLimits
 from meterbook.settings import Settings, load_settings, region_map_of
 from meterbook.stopping import Stopping, asking_for_a_new_connection
 from meterbook.storage.database import Database
+from meterbook.supervision import supervised
 from meterbook.web.envelope import in_envelope
 from meterbook.web.live_streams import LiveStreams
 from meterbook.web.problem_page import as_page
@@ -103,7 +104,7 @@ class _Meterbook:
             session_idle_s=settings.session_idle_minutes * 60,
             clock=access.provide_now,
         )
-        senders = Senders(networks(settings.trusted_networks))
+        senders = _senders(settings)
         limits = PacketLimits(Decimal(str(settings.reading_kwh_max)))
         self.doors: dict[str, ASGIApplication] = {
             "/meter": PacketDoor(self.commits, senders=senders, limits=limits),
@@ -158,6 +159,7 @@ class _Meterbook:
             async with (
                 self.collecting.running(is_on=is_collector),
                 self.listening.running(is_on=is_collector),
+                supervised(),
             ):
                 self.stopping.listen(
                     self.live.close,
@@ -170,6 +172,10 @@ class _Meterbook:
             await self.commits.close()
             await self.deliveries.close()
         self.database.close()
+
+
+def _senders(settings: Settings) -> Senders:
+    return Senders(networks(settings.trusted_networks), proxies=networks(settings.trusted_proxies))
 
 
 def create_app(settings: Settings | None = None) -> ASGIApplication:
