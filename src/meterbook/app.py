@@ -51,7 +51,7 @@ from meterbook.logs import configure_logs
 from meterbook.registry.personal_data import personal_data
 from meterbook.registry.sign_in import AttemptLimits
 from meterbook.settings import Settings, load_settings, region_map_of
-from meterbook.stopping import when_told_to_stop
+from meterbook.stopping import stop_with_parent, when_told_to_stop
 from meterbook.storage.database import Database
 from meterbook.web.envelope import in_envelope
 from meterbook.web.live_streams import LiveStreams
@@ -151,6 +151,7 @@ class _Meterbook:
             gc.freeze()
             is_collector = self.settings.role in {"all", "collect"}
             when_told_to_stop(self.live.close)
+            stop_with_parent()
             async with (
                 self.collecting.running(is_on=is_collector),
                 self.listening.running(is_on=is_collector),
