@@ -52,7 +52,7 @@ from meterbook.logs import configure_logs
 from meterbook.registry.personal_data import personal_data
 from meterbook.registry.sign_in import AttemptLimits
 from meterbook.settings import Settings, load_settings, region_map_of
-from meterbook.stopping import Stopping, asking_for_a_new_connection
+from meterbook.stopping import Stopping, asking_for_a_new_connection, stop_with_parent
 from meterbook.storage.database import Database
 from meterbook.supervision import supervised
 from meterbook.web.envelope import in_envelope
@@ -156,6 +156,7 @@ class _Meterbook:
             gc.collect()
             gc.freeze()
             is_collector = self.settings.role in {"all", "collect"}
+            stop_with_parent()
             async with (
                 self.collecting.running(is_on=is_collector),
                 self.listening.running(is_on=is_collector),

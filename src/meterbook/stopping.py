@@ -9,17 +9,25 @@ this one closes. SIGINT, a person at the keyboard, skips the draining.
 
 A server lets open answers finish before it tells the application that it stops, and a live stream
 never finishes. So the signals themselves are listened to, beside the server.
+
+A worker whose server was killed would hear no signal at all: it would keep the port, and with it
+the next server from starting. So it watches for that itself.
 """
 
 import asyncio
+import os
 import signal
 import threading
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from types import FrameType
 from typing import Any
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 _CLOSE = (b"connection", b"close")
+
+LOOK_EVERY_S = 0.5
+ORPHAN_DRAIN_S = 10  # as long as a server gives its worker for requests in flight
 
 
 class Stopping:
@@ -76,6 +84,22 @@ def asking_for_a_new_connection(scope: dict[str, Any], send: Send) -> Send:
         await send(message)
 
     return sending
+
+
+def stop_with_parent() -> None:
+    """Stop this worker, without draining, as soon as the process that started it is gone."""
+    if threading.current_thread() is not threading.main_thread():
+        return  # a test's server, as above
+    watch = threading.Thread(target=_watch, args=[os.getppid()], name="parent-watch", daemon=True)
+    watch.start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(LOOK_EVERY_S)
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(ORPHAN_DRAIN_S)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _listen_beside(number: signal.Signals, act: Callable[[], object]) -> None:
