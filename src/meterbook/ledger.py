@@ -13,6 +13,7 @@ import msgspec
 import sqlalchemy as sa
 
 from meterbook.domain.closed_days import ClosedDay
+from meterbook.domain.day_tables import DayTable
 from meterbook.domain.readings import Quality
 from meterbook.storage.dialects import batch, insert_rows
 from meterbook.storage.tables import ledger, ledger_revisions
@@ -31,6 +32,7 @@ _DAY_COLUMNS = (
     ledger.c.quality,
     ledger.c.qualities,
 )
+_WRITTEN = (*(column.name for column in _DAY_COLUMNS), "revision", "closed_at")
 
 
 class LedgerEntry(msgspec.Struct, frozen=True):
@@ -43,13 +45,24 @@ class LedgerEntry(msgspec.Struct, frozen=True):
     """When this revision was written, UTC epoch seconds."""
 
 
-def write_days(connection: sa.Connection, days: Sequence[ClosedDay], *, closed_at: int) -> None:
+def write_days(
+    connection: sa.Connection, days: DayTable | Sequence[ClosedDay], *, closed_at: int
+) -> None:
     """
     Write the first revision of days the ledger does not have yet.
 
     :raises sqlalchemy.exc.IntegrityError: if it has one of them.
     """
-    insert_rows(connection, ledger, [_row(day, revision=1, closed_at=closed_at) for day in days])
+    rows = days.rows() if isinstance(days, DayTable) else map(msgspec.structs.astuple, days)
+    insert_rows(
+        connection,
+        ledger,
+        [
+            (channel_id, day, energy, _encode(intervals), missing, quality, qualities, 1, closed_at)
+            for channel_id, day, energy, intervals, missing, quality, qualities in rows
+        ],
+        columns=_WRITTEN,
+    )
 
 
 def revise_days(
@@ -146,20 +159,6 @@ def revisions(connection: sa.Connection, *, channel_id: int, day: int) -> list[L
 def decode_intervals(packed: bytes) -> list[int | None]:
     """Return the amounts of a stored day; None is missing."""
     return _decode(packed)
-
-
-def _row(day: ClosedDay, *, revision: int, closed_at: int) -> tuple[object, ...]:
-    return (
-        day.day,
-        day.channel_id,
-        day.energy,
-        _encode(day.intervals),
-        day.missing,
-        int(day.quality),
-        day.qualities,
-        revision,
-        closed_at,
-    )
 
 
 def _changes(day: ClosedDay) -> dict[str, object]:
