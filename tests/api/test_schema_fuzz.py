@@ -36,7 +36,7 @@ OF_ANYBODY = {
 OF_AN_ADMIN = {
     r"GET (?!/management-dashboard)[a-z/-]+": (200,),
     r"GET (?!/exports/).*\{\w+\}(/measurements)?": (200, 404),
-    r"GET /exports/.*": (200,),
+    r"GET /exports/.*": (200, 400, 404),  # an unknown meter, user or region; an empty range
     r"GET /v1/.*": (200, 404),
     "POST /imports": (400,),  # no file
     r"GET .*\{\w+\}/(status|traits|arrays)": (200, 404),
