@@ -107,15 +107,7 @@ class _Meterbook:
         )
         senders = _senders(settings)
         limits = PacketLimits(Decimal(str(settings.reading_kwh_max)))
-        self.doors: dict[str, ASGIApplication] = {
-            "/meter": PacketDoor(self.commits, senders=senders, limits=limits),
-            "/readings": ReadingsDoor(
-                self.recorder,
-                senders=senders,
-                limits=limits,
-                upload_bytes_max=settings.upload_bytes_max,
-            ),
-        }
+        self.doors = self._reading_doors(senders, limits)
         pool = PoolRecorder(self.database, devices_max=settings.devices_max)
         self.deliveries: GroupCommit[Delivery, Outcome] = GroupCommit(
             pool.record, queue_max=settings.queue_readings_max
@@ -137,6 +129,17 @@ class _Meterbook:
             limits=limits,
             default_zone=zone,
         )
+
+    def _reading_doors(self, senders: Senders, limits: PacketLimits) -> dict[str, ASGIApplication]:
+        return {
+            "/meter": PacketDoor(self.commits, senders=senders, limits=limits),
+            "/readings": ReadingsDoor(
+                self.recorder,
+                senders=senders,
+                limits=limits,
+                upload_bytes_max=self.settings.upload_bytes_max,
+            ),
+        }
 
     @asynccontextmanager
     async def running(self, _app: Litestar) -> AsyncIterator[None]:
