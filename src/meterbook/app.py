@@ -252,6 +252,7 @@ def _litestar(running: _Meterbook) -> Litestar:
             running.database,
             default_zone=settings.timezone,
             reading_kwh_max=Decimal(str(settings.reading_kwh_max)),
+            personal=running.personal,
         ),
         upload_bytes_max=settings.upload_bytes_max,
         region_group_min=settings.region_group_min,
