@@ -11,6 +11,7 @@ from granian.constants import Interfaces, Loops
 from granian.log import LogLevels
 from granian.server import Server
 
+from meterbook.cli.connections import connection_limits
 from meterbook.cli.opened import opened_database, settings_with
 from meterbook.cli.right_settings import require_right
 from meterbook.registry.personal_data import personal_data
@@ -70,6 +71,7 @@ def run_server(settings: Settings, *, host: str, port: int, workers: int, role: 
         log_level=LogLevels.warning,
         workers_kill_timeout=DRAIN_S,
         respawn_failed_workers=True,
+        **connection_limits(),
     ).serve()
 
 
