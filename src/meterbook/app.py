@@ -15,6 +15,7 @@ from typing import Any
 from litestar import Litestar, Request, Response
 from litestar.config.csrf import CSRFConfig
 from litestar.di import Provide
+from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 from litestar.response import Template
 from litestar.static_files import create_static_files_router
@@ -39,6 +40,7 @@ from meterbook.domain.local_days import time_zone
 from meterbook.domain.networks import networks
 from meterbook.imports import Importer
 from meterbook.inputs.deliveries import Delivery, Outcome
+from meterbook.intake.bodies import PatientReceive
 from meterbook.intake.group_commit import GroupCommit
 from meterbook.intake.packet_fields import PacketLimits
 from meterbook.intake.packets import PacketDoor
@@ -198,16 +200,23 @@ def create_app(settings: Settings | None = None) -> ASGIApplication:
     )
 
     async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        path = scope["path"] if scope["type"] == "http" else ""
-        if running.stopping.has_begun and path:
+        if scope["type"] != "http":
+            await litestar(scope, receive, send)
+            return
+        path = scope["path"]
+        if running.stopping.has_begun:
             send = asking_for_a_new_connection(scope, send)
         door = running.doors.get(path) or running.wire.door(path)
         if door is not None:
             await door(scope, receive, send)
         else:
-            await litestar(scope, receive, send)
+            await litestar(scope, PatientReceive(receive, too_slow=_too_slow), send)
 
     return application
+
+
+def _too_slow() -> HTTPException:
+    return HTTPException(status_code=408, detail="the body came too slowly; send it again")
 
 
 def _respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes] | Template:
