@@ -12,6 +12,7 @@ from litestar import Litestar
 from prometheus_client import REGISTRY
 
 from meterbook.api.doors import DOOR_PATHS
+from meterbook.api.wire_doors import WIRE_PATHS
 from meterbook.app import DEPENDENCIES, ROUTES
 from meterbook.cli import meterbook
 from meterbook.intake import host_recorder  # noqa: F401 its metrics are on the page
@@ -101,7 +102,7 @@ def _commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Co
 
 
 def _routes() -> Iterator[tuple[str, str, str]]:
-    for path, operations in DOOR_PATHS.items():
+    for path, operations in (DOOR_PATHS | WIRE_PATHS).items():
         for method, operation in operations.items():
             yield path, method.upper(), operation["summary"]
     app = Litestar(ROUTES, dependencies=DEPENDENCIES, openapi_config=None)

@@ -69,6 +69,10 @@ class Book(msgspec.Struct, frozen=True):
     """Homes that must have reported a day before households see their average."""
     region_map: RegionMap | None = None
     """Shapes of the regions; None: no map."""
+    broker: tuple[str, int] = ("", 0)
+    """Host and port of the MQTT broker that is listened to; empty: there is none."""
+    is_stopping: Callable[[], bool] = lambda: False
+    """Whether this process has been told to stop."""
 
 
 class Caller(msgspec.Struct, frozen=True):

@@ -62,6 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     mqtt_discovery_prefix: str = "homeassistant"
     mqtt_publish_meters: str = ""
     mqtt_publish_seconds: int = 60
+    drain_seconds: int = 0
     log_level: str = "info"
     role: str = "all"
 
@@ -114,6 +115,7 @@ SENTENCES = {
     "mqtt_discovery_prefix": "Where Home Assistant's discovery messages are read and written.",
     "mqtt_publish_meters": "Meter IDs whose figures are published, comma-separated.",
     "mqtt_publish_seconds": "How often figures that have changed are published.",
+    "drain_seconds": "How long after SIGTERM all is answered while /health/ready says 503.",
     "log_level": "debug, info, warning or error.",
     "role": "all, web (only answers), collect (polls hosts) or jobs; `serve --role` wins.",
 }

@@ -22,7 +22,7 @@ from deploy.written import (
 )
 from meterbook import __version__
 from meterbook.cli import meterbook
-from meterbook.cli.serve import DRAIN_S
+from meterbook.cli.serve import END_S_MAX
 from meterbook.settings import FROM_FILES, SENTENCES, Settings
 
 WRITTEN = sorted(
@@ -60,15 +60,15 @@ def test_a_command_line_is_one_the_program_takes(line: list[str]) -> None:
 
 def test_whoever_stops_a_server_lets_it_finish() -> None:
     for service in meterbooks().values():
-        assert seconds(service["stop_grace_period"]) >= DRAIN_S + SPARE_S
+        assert seconds(service["stop_grace_period"]) >= END_S_MAX + SPARE_S
     for file in UNITS:
         if "notify" in unit(file)["Type"]:
-            assert seconds(unit(file)["TimeoutStopSec"][0]) >= DRAIN_S + SPARE_S
+            assert seconds(unit(file)["TimeoutStopSec"][0]) >= END_S_MAX + SPARE_S
     for name, pod in pods():
         if "lifecycle" in pod["containers"][0] or name in {"collect", "jobs"}:
             sleep = pod["containers"][0].get("lifecycle", {}).get("preStop", {"exec": {}})["exec"]
             waits = int(sleep.get("command", [0])[-1])
-            assert pod["terminationGracePeriodSeconds"] >= waits + DRAIN_S + SPARE_S, name
+            assert pod["terminationGracePeriodSeconds"] >= waits + END_S_MAX + SPARE_S, name
 
 
 def test_no_container_has_more_rights_than_it_needs() -> None:

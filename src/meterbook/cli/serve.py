@@ -5,20 +5,20 @@ import os
 import socket
 import ssl
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 import msgspec
-from granian.constants import Interfaces, Loops, SSLProtocols
-from granian.log import LogLevels
-from granian.server import Server
 
+from meterbook.api.worker_metrics import FOLDER_VARIABLE
+from meterbook.cli.listening_server import handed_socket, serve_application
 from meterbook.cli.opened import opened_database, settings_with
 from meterbook.cli.right_settings import require_right
-from meterbook.registry.personal_data import personal_data
+from meterbook.registry.personal_data import personal_data, require_key_of_book
 from meterbook.settings import ENVIRONMENT_PREFIX, FROM_FILES, ROLES, SENTENCES, Settings
 
+END_S_MAX = 10  # how long requests in flight and jobs may take once the draining is over
 _PEM_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
-DRAIN_S = 10  # how long requests in flight may take after SIGTERM
 
 
 @click.command()
@@ -90,35 +90,32 @@ def run_server(
 
     :param tls: files of the certificate and its key; None: plain HTTP.
     :raises PortTakenError: if another program listens there.
+    :raises SecretKeyError: if the book's personal data is encrypted with another key.
     """
-    require_free_port(host, port)
+    if handed_socket() is None:
+        require_free_port(host, port)
     require_right(settings)
-    personal_data(data_dir=settings.data_dir, secret_key=settings.secret_key)
+    personal = personal_data(data_dir=settings.data_dir, secret_key=settings.secret_key)
     with opened_database(settings) as opened:
         opened.require_durable()
+        with opened.reading() as connection:
+            require_key_of_book(connection, personal)
     settings = msgspec.structs.replace(settings, data_dir=settings.data_dir.absolute(), role=role)
     # The workers are processes of their own and read their settings again.
     for name in SENTENCES:
         os.environ[f"{ENVIRONMENT_PREFIX}{name.upper()}"] = str(getattr(settings, name))
     for name in FROM_FILES:  # those files have been read, and may be readable only here
         os.environ.pop(f"{ENVIRONMENT_PREFIX}{name.upper()}_FILE", None)
-    certificate, key = tls or (None, None)
-    Server(
-        target="meterbook.app:create_app",
-        factory=True,
-        address=host,
-        port=port,
-        interface=Interfaces.ASGI,
-        loop=Loops.uvloop,
-        workers=workers,
-        websockets=False,
-        log_level=LogLevels.warning,
-        workers_kill_timeout=DRAIN_S,
-        respawn_failed_workers=True,
-        ssl_cert=certificate,
-        ssl_key=key,
-        ssl_protocol_min=SSLProtocols.tls12,
-    ).serve()
+    with TemporaryDirectory(prefix="meterbook-workers-") as folder:
+        if workers > 1:
+            os.environ[FOLDER_VARIABLE] = folder
+        serve_application(
+            host=host,
+            port=port,
+            workers=workers,
+            end_s_max=settings.drain_seconds + END_S_MAX,
+            tls=tls,
+        )
 
 
 def require_free_port(host: str, port: int) -> None:
