@@ -89,7 +89,6 @@ class _Meterbook:
     """What one server process holds, opened and closed with it."""
 
     def __init__(self, settings: Settings) -> None:
-        configure_logs(settings.log_level)
         zone = time_zone(settings.timezone)
         self.settings = settings
         self.stopping = Stopping(drain_s=settings.drain_seconds)
@@ -193,7 +192,9 @@ def create_app(settings: Settings | None = None) -> ASGIApplication:
     :raises SettingsError: if a setting is wrong.
     :raises DatabaseUrlError: if the database URL is.
     """
-    running = _Meterbook(settings or load_settings())
+    settings = settings or load_settings()
+    configure_logs(settings.log_level)
+    running = _Meterbook(settings)
     litestar = in_envelope(
         _litestar(running),  # type: ignore[arg-type]
         came_by_tls=partial(access.came_by_tls, proxies=networks(running.settings.trusted_proxies)),
