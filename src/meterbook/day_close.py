@@ -22,7 +22,8 @@ import numpy as np
 import sqlalchemy as sa
 
 from meterbook import daybook, ledger
-from meterbook.domain.closed_days import ClosedDay, DayColumns, Merged, fold, merge
+from meterbook.domain.closed_days import ClosedDay, DayColumns, Merged, merge
+from meterbook.domain.day_tables import DayTable, fold, table_of
 from meterbook.domain.local_days import day_bounds, day_number, local_day, midnight, numbered_day
 from meterbook.domain.reading_columns import IntColumn
 from meterbook.domain.readings import HALF_HOUR_S, Quality
@@ -192,6 +193,12 @@ def in_serial_transaction(database: Database, work: Callable[[sa.Connection], Re
     raise AssertionError
 
 
+def put_new_days(connection: sa.Connection, days: DayTable, *, now: int, zone: ZoneInfo) -> None:
+    """Write days that the ledger does not have yet."""
+    ledger.write_days(connection, days, closed_at=now)
+    count_days(connection, added=days, removed=table_of([]), zone=zone)
+
+
 def put_into_ledger(
     connection: sa.Connection,
     days: Sequence[ClosedDay],
@@ -217,7 +224,7 @@ def put_into_ledger(
     ledger.write_days(connection, new, closed_at=now)
     ledger.revise_days(connection, changes, revised_at=now, reason=reason)
     was = [earlier for earlier, _ in changes]
-    count_days(connection, added=[*new, *changed], removed=was, zone=zone)
+    count_days(connection, added=table_of([*new, *changed]), removed=table_of(was), zone=zone)
     daybook.keep_superseded(
         connection,
         [
@@ -317,12 +324,15 @@ def _close_chunk(
     columns = _take(connection, chunk, day=day, zone=zone)
     number = day_number(day)
     days = fold(columns)
-    if not days:
+    if not len(days):
         return 0, 0, 0
     existing = ledger.days_of_channels(connection, day=number, channels=chunk.channels)
+    if not existing:
+        put_new_days(connection, days, now=now, zone=zone)
+        return len(days), len(columns.channel_id), 0
     written, revised = put_into_ledger(
         connection,
-        days,
+        days.days(),
         existing={(number, channel_id): row for channel_id, row in existing.items()},
         now=now,
         reason="late reading",

@@ -142,10 +142,30 @@ def test_a_household_gets_all_its_own_and_nothing_else(
     with client_of(server.url, owner) as client:
         archive = zipfile.ZipFile(io.BytesIO(client.get("/exports/zip").content))
         foreign = client.get("/exports/csv", params={"meter": 518})
+        unknown = client.get("/exports/csv", params={"meter": 999_999_998})
     rows = archive.read("readings.csv").decode().splitlines()
     assert {row.split(",")[0] for row in rows[1:]} == {str(METER)}
     assert b"UsagePoint/515" in archive.read("readings.xml")
-    assert len(foreign.text.splitlines()) == 1
+    assert (foreign.status_code, foreign.json()["detail"]) == (404, "no such meter")
+    assert foreign.json() == unknown.json()
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "problem"),
+    [
+        ({"meter": 999_999_998}, 404, "no such meter"),
+        ({"user": 999_999_998}, 404, "no such user"),
+        ({"region": "Nowhere"}, 404, "no such meter"),
+        ({"from": "2024-06-02", "to": "2024-06-02"}, 400, "to must be after from"),
+    ],
+)
+def test_an_export_of_nothing_that_is_there_is_an_error(
+    server: Server, operator: str, query: dict[str, str | int], status: int, problem: str
+) -> None:
+    with client_of(server.url, operator) as client:
+        answer = client.get("/exports/espi", params=query)
+        assert client.get("/exports/csv", params={"from": "2100-01-01"}).status_code == 200
+    assert (answer.status_code, answer.json()["detail"]) == (status, problem)
 
 
 def octopus(server: Server, token: str, **query: Any) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def _request(
 ) -> ImportRequest:
     stamps_zone = flags["stamps_zone"]
     mapping = mapping_said(flags, data_dir=settings.data_dir)
-    if mapping.zone is None and format_ in {AUTO, "csv", "parquet"}:
+    if mapping.zone is None and format_ in {AUTO, "csv", "parquet", "dlms"}:
         mapping = merged(mapping, CsvMapping(zone=options.zone.key))
     return ImportRequest(
         parse=ParseOptions(

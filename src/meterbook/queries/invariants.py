@@ -37,12 +37,13 @@ def broken_ledger_days(connection: sa.Connection) -> Iterator[str]:
 
 
 def _broken_days(connection: sa.Connection, *, day: int) -> Iterator[str]:
-    rows = connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(
+    wanted = (
         sa.select(ledger, channels.c.zone)
         .join(channels, channels.c.id == ledger.c.channel_id, isouter=True)
         .where(ledger.c.day == day)
         .order_by(ledger.c.channel_id)
     )
+    rows = connection.execute(wanted, execution_options={"yield_per": _ROWS_AT_ONCE})
     for row in rows:
         name = f"ledger: channel {row.channel_id}, {numbered_day(row.day)}"
         if row.zone is None:

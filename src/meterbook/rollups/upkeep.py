@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from meterbook.domain.closed_days import ClosedDay
+from meterbook.domain.day_tables import table_of
 from meterbook.domain.local_days import numbered_day
 from meterbook.rollups.changes import hold_regions, is_counted, ledger_day, put_days, settle
 from meterbook.rollups.sums import NO_REGION, DaySums, RegionDayKey, add, stored_sums, sums_of_days
@@ -77,19 +78,22 @@ def summed_from_ledger(connection: sa.Connection, *, day: int) -> dict[RegionDay
     """Return the sums of one day, from every row of the ledger; memory does not grow with them."""
     sums: dict[RegionDayKey, DaySums] = {}
     # One answer as a stream: page after page Citus would ask every shard for each page.
-    rows = connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(
+    wanted = (
         sa.select(ledger, channels.c.zone, meter_points.c.region)
         .join(channels, channels.c.id == ledger.c.channel_id)
         .join(meter_points, meter_points.c.id == channels.c.meter_point_id)
         .where(ledger.c.day == day, is_counted())
     )
+    # Not of the connection: what its caller does next is none of a stream.
+    rows = connection.execute(wanted, execution_options={"yield_per": _ROWS_AT_ONCE})
     for some in rows.partitions():
         by_zone: dict[str, list[ClosedDay]] = {}
         for row in some:
             by_zone.setdefault(row.zone, []).append(ledger_day(row))
         region_of = {row.channel_id: row.region or NO_REGION for row in some}
         for zone, days in by_zone.items():
-            for key, part in sums_of_days(days, region_of=region_of, zone=ZoneInfo(zone)).items():
+            table = table_of(days)
+            for key, part in sums_of_days(table, region_of=region_of, zone=ZoneInfo(zone)).items():
                 add(sums, key, part)
     return sums
 

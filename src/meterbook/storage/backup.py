@@ -54,6 +54,16 @@ def back_up(database: Database, folder: Path, *, key_file: Path | None, now: int
     if folder.exists() and any(folder.iterdir()):
         raise BackupError(f"{folder} is not empty")
     folder.mkdir(parents=True, exist_ok=True)
+    try:
+        return _copied(database, folder, key_file=key_file, now=now)
+    except BaseException:
+        # Half a backup would only take the room that a full disk lacks, and its folder.
+        for leftover in folder.iterdir():
+            leftover.unlink(missing_ok=True)
+        raise
+
+
+def _copied(database: Database, folder: Path, *, key_file: Path | None, now: int) -> Manifest:
     with database.reading() as connection:
         schema = MigrationContext.configure(connection).get_current_revision() or ""
     if database.sqlite_file is not None:
@@ -61,15 +71,16 @@ def back_up(database: Database, folder: Path, *, key_file: Path | None, now: int
         with database.beside_writer() as connection:
             # VACUUM INTO reads one snapshot, so writers go on; the copy is one plain file.
             connection.execute(sa.text("VACUUM INTO :copy"), {"copy": str(copy)})
-        _sync(copy)
     else:
         copy = folder / POSTGRES_COPY
         _run_postgres_tool(database, "pg_dump", ["--format=custom", f"--file={copy}"])
+    _sync(copy)
     digests = {copy.name: _digest(copy)}
     if key_file is not None and key_file.is_file():
         kept = folder / key_file.name
         shutil.copyfile(key_file, kept)
         kept.chmod(0o600)
+        _sync(kept)
         digests[kept.name] = _digest(kept)
     manifest = Manifest("sqlite" if database.is_sqlite else "postgresql", schema, now, digests)
     with written_atomically(folder / MANIFEST) as out:

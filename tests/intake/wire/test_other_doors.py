@@ -1,8 +1,12 @@
 """vzlogger's and ThingsBoard's requests against a started server."""
 
+from typing import Any
+
+import httpx
 import pytest
 
 from device_owners import Owner
+from meterbook.api.wire_doors import WIRE_PATHS
 
 NOW_MS = 1_790_000_000_000
 FOREIGN = "11111111-2222-3333-4444-555555555555"
@@ -89,3 +93,46 @@ def test_a_thingsboard_body_that_is_none_is_400(owner: Owner, body: str) -> None
         assert answer.status_code == 400, answer.text
         wrong = client.post("/api/v1/AAAAAAAAAAAAAAAAAAAA/telemetry", content='{"a": 1}')
         assert wrong.status_code == 401
+
+
+OPERATIONS = [(path, method) for path, item in WIRE_PATHS.items() for method in item]
+
+
+@pytest.mark.parametrize(("path", "method"), OPERATIONS)
+def test_the_example_of_the_schema_is_stored_and_answered_as_described(
+    owner: Owner, path: str, method: str
+) -> None:
+    described = WIRE_PATHS[path][method]
+    there = path.format(uuid=owner.uuid, token=owner.token20)
+    with owner.client() as client:
+        stored = asked(client, there, method, described, owner.hex32)
+        assert stored.status_code in {200, 204}, stored.text
+        assert_described(described, stored)
+        wrong = asked(client, path.format(uuid="x", token="x" * 20), method, described, "0" * 32)
+        assert wrong.status_code in {400, 401}
+        assert_described(described, wrong)
+
+
+def asked(client: httpx.Client, path: str, method: str, described: Any, key: str) -> httpx.Response:
+    query = {
+        one["name"]: one["schema"]["example"]
+        for one in described["parameters"]
+        if one["in"] == "query" and "example" in one["schema"]
+    }
+    ((media_type, body),) = described.get("requestBody", {"content": {"": {}}})["content"].items()
+    given: dict[str, Any] = {}
+    if media_type == "application/x-www-form-urlencoded":
+        given = {"data": body["example"]}
+    elif media_type == "application/json":
+        given = {"json": body["example"]}
+    elif media_type:
+        given = {"content": body["example"]}
+    headers = {"Authorization": f"Bearer {key}"}
+    return client.request(method, path, params=query, headers=headers, **given)
+
+
+def assert_described(described: Any, answer: httpx.Response) -> None:
+    assert str(answer.status_code) in described["responses"]
+    content = described["responses"][str(answer.status_code)].get("content")
+    if content is not None:
+        assert answer.headers["content-type"].partition(";")[0] in content

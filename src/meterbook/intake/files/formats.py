@@ -58,6 +58,7 @@ FORMATS = {
     for format_ in (
         Format("parquet", "parquet_files", guesses_shape=True),
         Format("sml", "sml"),
+        Format("dlms", "dlms"),
         Format("mscons", "mscons"),
         Format("dsmr", "dsmr"),
         Format("espi", "espi"),
