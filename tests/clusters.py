@@ -106,24 +106,7 @@ class Cluster:
 
     def _empty(self, name: str) -> None:
         with self._connection(name) as server:
-            server.execute("""
-                SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                WHERE datname = current_database() AND pid <> pg_backend_pid()
-                  AND backend_type = 'client backend'
-            """)
-            # The audit log's trigger, which keeps anybody else from doing this.
-            server.execute("SET session_replication_role = replica")
-            for table in reversed(metadata.sorted_tables):
-                if server.execute(
-                    _text(sa.select(sa.literal_column("1")).select_from(table).limit(1))
-                ).fetchone():
-                    server.execute(_text(sa.delete(table)))
-            server.execute("""
-                SELECT setval(pg_get_serial_sequence(table_name, column_name), 1, false)
-                FROM information_schema.columns
-                WHERE table_schema = 'public' AND column_default LIKE 'nextval(%'
-                  AND pg_get_serial_sequence(table_name, column_name) IS NOT NULL
-            """)
+            empty(server)
 
     def _workers(self) -> Sequence[_Node]:
         return [node for node in self._nodes if node.group]
@@ -144,6 +127,25 @@ class Cluster:
     def _database_url(self, name: str) -> str:
         url = self._url.set(drivername="postgresql+psycopg", database=name)
         return url.render_as_string(hide_password=False)
+
+
+def empty(server: Server) -> None:
+    """Take every row out of a distributed database, and let numbers begin with 1 again."""
+    server.execute("""
+        SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid()
+          AND backend_type = 'client backend'
+    """)
+    server.execute("SELECT recover_prepared_transactions()")
+    # The audit log's trigger, which keeps anybody else from doing this.
+    server.execute("SET session_replication_role = replica")
+    for table in reversed(metadata.sorted_tables):
+        one: sa.Select[int] = sa.select(sa.literal_column("1", sa.Integer)).select_from(table)
+        if server.execute(_text(one.limit(1))).fetchone():
+            server.execute(_text(sa.delete(table)))
+        if "id" in table.c:
+            asked = (table.name,)
+            server.execute("SELECT setval(pg_get_serial_sequence(%s, 'id'), 1, false)", asked)
 
 
 def _text(statement: sa.ClauseElement) -> bytes:

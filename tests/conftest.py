@@ -14,16 +14,20 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 
 from clusters import PRETENDED, Cluster, citus_url
 from meterbook.storage.database import Database
-from meterbook.storage.distribution import distribute
+from meterbook.storage.dialects import is_distributed
+from meterbook.storage.distribution import DISTRIBUTED, distribute
 from meterbook.storage.migrate import migrate
 from pretended_citus import pretend_citus
 from services import need, program
+from statements import Statement, faults
 
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
 _TEMPLATE = "meterbook_template"
@@ -112,6 +116,23 @@ def citus_cluster() -> Iterator[Cluster]:
     cluster = Cluster(url)
     yield cluster
     cluster.close()
+
+
+if os.environ.get("METERBOOK_TEST_CITUS") == PRETENDED:
+
+    @pytest.fixture(autouse=True)
+    def _only_what_citus_does_well() -> Iterator[None]:
+        """Read every statement of the test that would go to a coordinator."""
+        found: dict[str, list[str]] = {}
+
+        def note(connection: sa.Connection, _cursor: Any, text: str, *_others: Any) -> None:
+            if is_distributed(connection) and any(name in text for name in DISTRIBUTED):
+                found[text] = faults(Statement(text, None))
+
+        sa.event.listen(sa.Engine, "before_cursor_execute", note)
+        yield
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+        assert {text: wrong for text, wrong in found.items() if wrong} == {}
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

@@ -46,6 +46,7 @@ CREATE FUNCTION truncate_local_data_after_distributing_table(moved regclass) RET
 LANGUAGE sql AS $$ SELECT $$;
 CREATE FUNCTION get_shard_id_for_distribution_column(moved regclass, id bigint) RETURNS bigint
 LANGUAGE sql AS $$ SELECT 102008 + abs(hashint8(id)) %% {shards} $$;
+CREATE FUNCTION recover_prepared_transactions() RETURNS int LANGUAGE sql AS $$ SELECT 0 $$;
 CREATE FUNCTION run_command_on_workers(command text)
 RETURNS TABLE (nodename text, nodeport int, success bool, result text)
 LANGUAGE sql AS $$ SELECT 'worker', 5432, true, 'on' $$;

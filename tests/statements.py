@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -51,12 +52,17 @@ def captured(database: Database) -> Iterator[dict[str, Statement]]:
         sa.event.remove(database._writer, "before_cursor_execute", note)
 
 
-def faults(statement: Statement) -> list[str]:
-    """Return what Citus refuses, or does by fetching whole tables: decision 0038."""
-    [parsed] = parse_sql(_PARAMETER.sub("$1", statement.text))
+@lru_cache(maxsize=4096)
+def _faults(text: str) -> tuple[str, ...]:
+    [parsed] = parse_sql(text)
     looker = _Looker()
     looker(parsed)
-    return looker.faults
+    return tuple(looker.faults)
+
+
+def faults(statement: Statement) -> list[str]:
+    """Return what Citus refuses, or does by fetching whole tables: decision 0038."""
+    return list(_faults(_PARAMETER.sub("$1", statement.text)))
 
 
 class _Looker(Visitor):

@@ -2,10 +2,15 @@
 
 from pathlib import Path
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
+from books import record_packets, rows_in
+from clusters import empty
 from commands import run_command
+from meterbook.intake.packet_fields import Packet
+from meterbook.registry import audit
 from meterbook.storage.database import Database
 from meterbook.storage.dialects import is_distributed
 from meterbook.storage.distribution import (
@@ -16,6 +21,7 @@ from meterbook.storage.distribution import (
     is_reference,
 )
 from meterbook.storage.metadata import metadata
+from meterbook.storage.tables import audit_entries, channels, daybook
 from pretended_citus import pretend_citus
 
 TABLES = [pytest.param(table, id=table.name) for table in metadata.sorted_tables]
@@ -148,3 +154,22 @@ def test_what_is_no_cluster_is_refused_in_one_sentence(
         assert done.returncode == 1
         assert len(done.stderr.splitlines()) == 1
         assert reason in done.stderr
+
+
+def test_a_database_given_back_to_the_cluster_is_as_new(plain_postgres_url: str) -> None:
+    pretend_citus(plain_postgres_url)
+    database = Database(plain_postgres_url)
+    distribute(database)
+    packet = Packet(7, 1_760_000_460, 100)
+    for _ in range(2):
+        record_packets(database, [packet])
+        with database.writing() as connection:
+            audit.record(connection, by=None, action="add", subject="meters/7", now=1)
+        assert rows_in(database, channels, daybook, audit_entries) == [1, 1, 1]
+        with database.reading() as connection:
+            assert connection.scalars(sa.select(channels.c.id)).all() == [1]
+        database.close()
+        with psycopg.connect(plain_postgres_url.replace("+psycopg", ""), autocommit=True) as server:
+            empty(server)
+        assert rows_in(database, *metadata.sorted_tables) == [0] * len(metadata.sorted_tables)
+    database.close()
