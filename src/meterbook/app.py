@@ -24,6 +24,7 @@ from litestar.types import ControllerRouterHandler
 from meterbook import __version__, access
 from meterbook.api import health
 from meterbook.api.errors import respond_with_problem
+from meterbook.api.influxql import EnergyQueries
 from meterbook.api.openapi import (
     SCHEMA_PATH,
     SWAGGER_UI_FOLDER,
@@ -125,6 +126,7 @@ class _Meterbook:
             database=self.database,
             personal=self.personal,
             zone=zone,
+            energy=EnergyQueries(self.database),
         )
         self.listening = Listening(
             self.database,
@@ -247,6 +249,7 @@ def _litestar(running: _Meterbook) -> Litestar:
             running.database,
             default_zone=settings.timezone,
             reading_kwh_max=Decimal(str(settings.reading_kwh_max)),
+            personal=running.personal,
         ),
         upload_bytes_max=settings.upload_bytes_max,
         region_group_min=settings.region_group_min,

@@ -111,6 +111,21 @@ def test_a_form_carries_a_packed_file(server: Server, operator: str, shared_data
     assert (report["file"], report["format"], report["readings"]) == (file.name, "nem12", 96)
 
 
+def test_the_seeds_files_are_imported_as_any(server: Server, owner: str, operator: str) -> None:
+    master = '{"519": {"name": "", "previous_day": {"00:31": 1}, "2024-06-01": 5.5}}'
+    dry = imported(server, operator, master, dry_run="true").json()
+    stored = imported(server, operator, master, format="masterdb").json()
+    assert (dry["format"], dry["new_days"], stored["new_days"]) == ("masterdb", 1, 1)
+    assert "1 meters whose previous_day does not add up" in stored["notes"][0]
+    assert imported(server, owner, master).status_code == 400
+    recovery = '{"519": {"00:31": 1, "01:01": 2}}'
+    assert "say its day" in imported(server, operator, recovery).json()["detail"]
+    filled = imported(server, operator, recovery, day="2024-06-02").json()
+    assert (filled["readings"], filled["new_days"], filled["book_stands"]) == (2, 1, True)
+    other = imported(server, operator, recovery.replace("2}", "3}"), day="2024-06-02").json()
+    assert (other["differing"], other["revised_days"]) == (1, 0)
+
+
 def test_a_file_that_is_too_large_is_a_413(tmp_path: Path) -> None:
     with running_server(tmp_path, settings={"upload_bytes_max": "2000"}) as small:
         database = Database(f"sqlite:///{tmp_path / 'meterbook.sqlite'}")

@@ -169,6 +169,24 @@ WIRE_PATHS: dict[str, Any] = {
             body=_body(_TEXT, _LINES),
         )
     },
+    "/query": {
+        "get": _operation(
+            "InfluxQuery",
+            "InfluxQL: energy of meters",
+            "For Grafana; the guide says what is understood. The password, or token, is one of the "
+            "API. With a device's key, and to what is no SELECT, the answer is empty. POST, too.",
+            _answers(
+                s200=("results", _JSON),
+                s400=("The query is not understood; `error` names the part.", _JSON),
+                s401=(_WRONG_KEY, _JSON),
+            ),
+            parameters=[
+                _parameter("q", "The query.", example="SHOW DATABASES"),
+                _parameter("epoch", "Unit of the stamps; without it they are ISO 8601."),
+                _parameter("p", "A token of the API."),
+            ],
+        )
+    },
     "/data/{uuid}.json": {
         "post": _operation(
             "VzloggerData",

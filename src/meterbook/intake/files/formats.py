@@ -70,6 +70,9 @@ FORMATS = {
     )
 }
 
+SEED_FORMATS = ("recovery", "masterdb")
+"""The seed's JSON files, copies of a book: `imports.seed_files` reads them beside the book."""
+
 
 def format_named(name: str) -> Format:
     """
@@ -78,7 +81,8 @@ def format_named(name: str) -> Format:
     :raises LookupError: if there is none of that name.
     """
     if name not in FORMATS:
-        raise LookupError(f"no format {name!r}; there are {', '.join(FORMATS)}")
+        known = ", ".join((*FORMATS, *SEED_FORMATS))
+        raise LookupError(f"no format {name!r}; there are {known}")
     return FORMATS[name]
 
 
