@@ -21,8 +21,23 @@ ZONE = "UTC"
 
 
 def make_meters(folder: Path, *, meters: int) -> Database:
-    """Return a new SQLite book in which meter, meter point and channel n are n."""
+    """Return a new SQLite book in which meter, meter point and channel n are n, with a sample."""
     database = Database(f"sqlite:///{folder / 'meterbook.sqlite'}")
+    add_meters(database, meters=meters)
+    with database.writing() as connection:
+        connection.exec_driver_sql("CREATE TEMP TABLE sample (n INTEGER PRIMARY KEY, wh INTEGER)")
+        sample = list(enumerate(real_amounts()))
+        connection.exec_driver_sql("INSERT INTO sample VALUES (?, ?)", sample)
+    return database
+
+
+def real_amounts() -> list[int]:
+    """Return the energies of the real homes, in Wh, one after the other."""
+    return [int(wh) for home in real_homes() for wh in home.energy_wh if wh != MISSING]
+
+
+def add_meters(database: Database, *, meters: int) -> None:
+    """Bring an empty database up to date and put the meters into it; both engines."""
     migrate(database)
     numbers = (
         "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < :meters) "
@@ -42,15 +57,12 @@ def make_meters(folder: Path, *, meters: int) -> Database:
         for table, columns in rows.items():
             statement = f"INSERT INTO {table} {numbers.format(columns)}"
             connection.execute(sa.text(statement), {"meters": meters})
-        connection.exec_driver_sql("CREATE TEMP TABLE sample (n INTEGER PRIMARY KEY, wh INTEGER)")
-        known = [int(wh) for home in real_homes() for wh in home.energy_wh if wh != MISSING]
-        sample = list(enumerate(known))
-        connection.exec_driver_sql("INSERT INTO sample VALUES (?, ?)", sample)
-    return database
+        if not database.is_sqlite:
+            connection.exec_driver_sql("ANALYZE")
 
 
-def fill_daybook(database: Database, *, midnight: int) -> None:
-    """Put a seed day of every meter into the daybook."""
+def fill_daybook(database: Database, *, midnight: int, first_slot: int = 0) -> None:
+    """Put a seed day of every meter into the daybook, from the first slot on."""
     statement = sa.text(f"""
         INSERT INTO daybook (starts_at, channel_id, amount, quality, received_at_ms)
         SELECT :starts_at, id, sample.wh, {int(Quality.RAW)}, (:starts_at + 1860) * 1000
@@ -58,7 +70,19 @@ def fill_daybook(database: Database, *, midnight: int) -> None:
         WHERE sample.n = (channels.id * 7919 + :slot) % (SELECT count(*) FROM sample)
         ORDER BY id
     """)  # noqa: S608 our own words
-    for slot in range(SLOTS):
+    for slot in range(first_slot, SLOTS):
         with database.writing() as connection:
             places = {"starts_at": midnight + slot * HALF_HOUR_S, "slot": slot}
             connection.execute(statement, places)
+
+
+def copy_day(database: Database, *, day: int, to: range) -> None:
+    """Give every meter more closed days, each the same as one it has; days are numbers."""
+    names = "channel_id, energy, intervals, missing, quality, qualities, revision, closed_at"
+    statement = sa.text(
+        f"INSERT INTO ledger (day, {names}) SELECT :to, {names} FROM ledger WHERE day = :day"  # noqa: S608
+        " ORDER BY channel_id"
+    )
+    for other in to:
+        with database.writing() as connection:
+            connection.execute(statement, {"to": other, "day": day})

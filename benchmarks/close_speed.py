@@ -51,11 +51,12 @@ def measure() -> dict[str, float]:
             "seconds": taken_s,
             "readings/s": METERS * SLOTS / taken_s,
             "MiB": memory / (1 << 20),
-            "bytes/reading": _ledger_bytes(database) / (METERS * SLOTS),
+            "bytes/reading": ledger_bytes(database) / (METERS * SLOTS),
         }
 
 
-def _ledger_bytes(database: Database) -> int:
+def ledger_bytes(database: Database) -> int:
+    """Return what the pages of the ledger take up."""
     with database.reading() as connection:
         pages = connection.exec_driver_sql("SELECT sum(pgsize) FROM dbstat WHERE name = 'ledger'")
         return int(pages.scalar_one())

@@ -48,16 +48,17 @@ def show(figures: Sequence[Figure]) -> None:
     for figure in figures:
         table.add_row(
             figure.name,
-            _text(figure.median),
-            _text(min(figure.runs)),
-            _text(max(figure.runs)),
+            text_of(figure.median),
+            text_of(min(figure.runs)),
+            text_of(max(figure.runs)),
             str(len(figure.runs)),
             figure.unit,
-            "" if figure.aim is None else _text(figure.aim),
+            "" if figure.aim is None else text_of(figure.aim),
             figure.reached,
         )
     Console(width=160).print(table)
 
 
-def _text(number: float) -> str:
+def text_of(number: float) -> str:
+    """Return a number as the tables show it."""
     return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:,.2f}"

@@ -1,13 +1,13 @@
 -- wrk's requests: the month of a meter at random.
--- Arguments: meters, first day, end day.
-local meters, range
+-- Arguments: how many meters, the step between their numbers, seed, path with METER in it.
+local meters, step, path
 
 function init(arguments)
-  math.randomseed(os.time())
-  meters = tonumber(arguments[1])
-  range = "/consumption?from=" .. arguments[2] .. "&to=" .. arguments[3] .. "&resolution=day"
+  meters, step = tonumber(arguments[1]), tonumber(arguments[2])
+  math.randomseed(tonumber(arguments[3]))
+  path = arguments[4]
 end
 
 function request()
-  return wrk.format("GET", "/profile/" .. math.random(meters) .. range)
+  return wrk.format("GET", (path:gsub("METER", tostring(math.random(meters) * step))))
 end

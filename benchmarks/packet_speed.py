@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import polars as pl
 
 from benchmarks.big_book import make_meters
@@ -36,32 +37,57 @@ _P99_AIM_MS = 25.0
 _ORDERS = {"in order": 1, "scattered": 7919}
 
 
+class Sent(msgspec.Struct, frozen=True):
+    """What wrk saw."""
+
+    answered: int
+    """Requests with a 2xx answer within the time."""
+    rate: float
+    """Answers a second."""
+    p99_ms: float
+
+
 def measure_packets(connections: int, step: int) -> dict[str, float]:
     """
     Post packets never sent before for some seconds, to a new book.
 
     :param step: 1 sends the meters in order, a number prime to METERS sends them scattered.
     """
-    with _new_server() as url:
-        printed = subprocess.run(
-            [
-                _wrk(), "-t1", f"-c{connections}", f"-d{SECONDS}s", "--latency",
-                "-s", str(Path(__file__).with_name("packets.lua")), f"{url}/meter",
-                "--", "1", str(METERS), str(PACKETS_MAX), str(NOON + 60), str(step),
-            ],
-            check=True, capture_output=True, text=True,
-        ).stdout  # fmt: skip
-        stored = _stored(url)
+    with new_server() as url:
+        sent = post_packets(url, connections=connections, step=step)
+        stored = stored_packets(url)
+    if stored < sent.answered:
+        sys.exit(f"{sent.answered} acknowledged, {stored} stored")
+    return {"packets/s": sent.rate, "p99 ms": sent.p99_ms}
+
+
+def post_packets(
+    url: str, *, connections: int, step: int, first_stamp: int = NOON + 60, path: str = ""
+) -> Sent:
+    """
+    Post packets for some seconds and return how it went.
+
+    :param first_stamp: of the first packet of each meter; PACKETS_MAX // METERS half-hours follow.
+    :param path: where the same goes as line protocol; default: the seed's JSON to /meter.
+    """
+    printed = subprocess.run(
+        [
+            _wrk(), "-t1", f"-c{connections}", f"-d{SECONDS}s", "--latency",
+            "-s", str(Path(__file__).with_name("packets.lua")), f"{url}/meter",
+            "--", "1", str(METERS), str(PACKETS_MAX), str(first_stamp), str(step),
+            *([path] if path else []),
+        ],
+        check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
     if "Non-2xx" in printed:
         sys.exit(f"packets were refused:\n{printed}")
-    answered = int(re.search(r"(\d+) requests in", printed)[1])  # type: ignore[index]
-    if stored < answered:
-        sys.exit(f"{answered} acknowledged, {stored} stored")
+    answered = re.search(r"(\d+) requests in", printed)
     p99 = re.search(r"99%\s+([\d.]+)(us|ms|s)", printed)
     rate = re.search(r"Requests/sec:\s+([\d.]+)", printed)
+    assert answered
     assert p99
     assert rate
-    return {"packets/s": float(rate[1]), "p99 ms": float(p99[1]) * _LATENCY_MS[p99[2]]}
+    return Sent(int(answered[1]), float(rate[1]), float(p99[1]) * _LATENCY_MS[p99[2]])
 
 
 def measure_uploads() -> dict[str, float]:
@@ -83,7 +109,7 @@ def measure_uploads() -> dict[str, float]:
     }
     found = {}
     for kind, body in bodies.items():
-        with _new_server() as url:
+        with new_server() as url:
             request = urllib.request.Request(
                 f"{url}/readings", data=body, headers={"content-type": kind}
             )
@@ -113,17 +139,20 @@ def figures() -> list[Figure]:
 
 
 @contextmanager
-def _new_server() -> Iterator[str]:
+def new_server() -> Iterator[str]:
+    """Give the URL of a server whose meters are registered."""
     with tempfile.TemporaryDirectory(prefix="meterbook-bench-") as folder:
         make_meters(Path(folder), meters=METERS).close()
         with running_server(Path(folder)) as url:
             yield url
 
 
-def _stored(url: str) -> int:
+def stored_packets(url: str) -> int:
+    """Return how many new packets the server says it has stored."""
     with urllib.request.urlopen(f"{url}/metrics", timeout=30) as answer:
         text = answer.read().decode()
-    return int(float(re.findall(r'packets_total{outcome="new"} ([\d.e+]+)', text)[0]))
+    found = re.search(r'packets_total{outcome="new"} ([\d.e+]+)', text)
+    return int(float(found[1])) if found else 0
 
 
 def _wrk() -> str:

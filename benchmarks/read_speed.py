@@ -5,14 +5,15 @@ import re
 import subprocess
 import sys
 import tempfile
-from datetime import date, timedelta
+import time
+from datetime import date
 from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-import sqlalchemy as sa
+import msgspec
 
-from benchmarks.big_book import fill_daybook, make_meters
+from benchmarks.big_book import copy_day, fill_daybook, make_meters
 from benchmarks.figures import Figure, repeated, show
 from benchmarks.packet_speed import _LATENCY_MS, _wrk
 from benchmarks.servers import running_server
@@ -26,6 +27,7 @@ METERS = int(os.environ.get("METERBOOK_TEST_METERS", "1000000"))
 RUNS = 5
 SECONDS = 5
 FIRST, END = date(2025, 3, 1), date(2025, 4, 1)
+MONTH_PATH = f"/profile/METER/consumption?from={FIRST}&to={END}&resolution=day"
 UTC = ZoneInfo("UTC")
 
 
@@ -35,34 +37,51 @@ def make_month(folder: Path) -> tuple[Database, str]:
     fill_daybook(database, midnight=midnight(FIRST, UTC))
     now = midnight(END, UTC) + 86_400
     close_day(database, day=FIRST, zone=UTC, now=now)
-    names = "channel_id, energy, intervals, missing, quality, qualities, revision, closed_at"
-    for offset in range(1, (END - FIRST).days):
-        statement = f"INSERT INTO ledger (day, {names}) SELECT :day, {names} FROM ledger"  # noqa: S608
-        with database.writing() as connection:
-            connection.execute(
-                sa.text(f"{statement} WHERE day = :first ORDER BY channel_id"),
-                {
-                    "day": day_number(FIRST + timedelta(days=offset)),
-                    "first": day_number(FIRST),
-                },
-            )
+    first = day_number(FIRST)
+    copy_day(database, day=first, to=range(first + 1, day_number(END)))
+    return database, operator_token(database, now=now)
+
+
+def operator_token(database: Database, *, now: int) -> str:
+    """Add an operator and return a token for the API."""
     with database.writing() as connection:
         account = add_account(
             connection, username="o", email="o@example.com", password_hash="", role=Role.OPERATOR,
             now=now,
         )  # fmt: skip
-        token = issue_token(connection, account_id=account.id, purpose="api", now=now)
-    return database, token
+        return issue_token(connection, account_id=account.id, purpose="api", now=now)
 
 
-def measure(url: str, token: str, connections: int) -> dict[str, float]:
-    """Ask for the month of one meter after the other, at random."""
+class Asked(msgspec.Struct, frozen=True):
+    """What wrk saw."""
+
+    p50_ms: float
+    rate: float
+    """Answers a second."""
+
+
+def ask_months(
+    url: str,
+    path: str,
+    *,
+    connections: int,
+    meters: int,
+    step: int = 1,
+    token: str = "",
+    seconds: int = SECONDS,
+) -> Asked:
+    """
+    Ask for the month of one meter after the other, at random, for some seconds.
+
+    :param path: with METER where the number of the meter goes.
+    :param meters: how many there are, their numbers `step` apart.
+    """
     printed = subprocess.run(
         [
-            _wrk(), "-t1", f"-c{connections}", f"-d{SECONDS}s", "--latency",
-            "-H", f"Authorization: Token {token}",
+            _wrk(), "-t1", f"-c{connections}", f"-d{seconds}s", "--latency",
+            *(["-H", f"Authorization: Token {token}"] if token else []),
             "-s", str(Path(__file__).with_name("months.lua")), url,
-            "--", str(METERS), FIRST.isoformat(), END.isoformat(),
+            "--", str(meters), str(step), str(time.time_ns() % 1_000_000), path,
         ],
         check=True, capture_output=True, text=True,
     ).stdout  # fmt: skip
@@ -72,7 +91,13 @@ def measure(url: str, token: str, connections: int) -> dict[str, float]:
     rate = re.search(r"Requests/sec:\s+([\d.]+)", printed)
     assert p50
     assert rate
-    return {"p50 ms": float(p50[1]) * _LATENCY_MS[p50[2]], "months/s": float(rate[1])}
+    return Asked(float(p50[1]) * _LATENCY_MS[p50[2]], float(rate[1]))
+
+
+def measure(url: str, token: str, connections: int) -> dict[str, float]:
+    """Ask for the month of one meter after the other, at random."""
+    asked = ask_months(url, MONTH_PATH, connections=connections, meters=METERS, token=token)
+    return {"p50 ms": asked.p50_ms, "months/s": asked.rate}
 
 
 def figures() -> list[Figure]:

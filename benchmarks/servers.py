@@ -9,9 +9,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import servers
 
+free_port = servers.free_port
+
 
 @contextmanager
-def running_server(folder: Path) -> Iterator[str]:
-    """Start a server on the books in a folder and give its URL."""
-    with servers.running_server(folder) as server:
+def running_server(folder: Path, *, database_url: str = "") -> Iterator[str]:
+    """Start a server on the books in a folder, or in another database, and give its URL."""
+    with servers.running_server(folder, database_url=database_url) as server:
         yield server.url

@@ -24,6 +24,7 @@ from litestar.types import ControllerRouterHandler
 from meterbook import __version__, access
 from meterbook.api import health
 from meterbook.api.errors import respond_with_problem
+from meterbook.api.influxql import EnergyQueries
 from meterbook.api.openapi import (
     SCHEMA_PATH,
     SWAGGER_UI_FOLDER,
@@ -52,8 +53,9 @@ from meterbook.logs import configure_logs
 from meterbook.registry.personal_data import personal_data
 from meterbook.registry.sign_in import AttemptLimits
 from meterbook.settings import Settings, load_settings, region_map_of
-from meterbook.stopping import Stopping, asking_for_a_new_connection
+from meterbook.stopping import Stopping, asking_for_a_new_connection, stop_with_parent
 from meterbook.storage.database import Database
+from meterbook.supervision import supervised
 from meterbook.web.envelope import in_envelope
 from meterbook.web.live_streams import LiveStreams
 from meterbook.web.problem_page import as_page
@@ -103,7 +105,7 @@ class _Meterbook:
             session_idle_s=settings.session_idle_minutes * 60,
             clock=access.provide_now,
         )
-        senders = Senders(networks(settings.trusted_networks))
+        senders = _senders(settings)
         limits = PacketLimits(Decimal(str(settings.reading_kwh_max)))
         self.doors: dict[str, ASGIApplication] = {
             "/meter": PacketDoor(self.commits, senders=senders, limits=limits),
@@ -124,6 +126,7 @@ class _Meterbook:
             database=self.database,
             personal=self.personal,
             zone=zone,
+            energy=EnergyQueries(self.database),
         )
         self.listening = Listening(
             self.database,
@@ -155,9 +158,11 @@ class _Meterbook:
             gc.collect()
             gc.freeze()
             is_collector = self.settings.role in {"all", "collect"}
+            stop_with_parent()
             async with (
                 self.collecting.running(is_on=is_collector),
                 self.listening.running(is_on=is_collector),
+                supervised(),
             ):
                 self.stopping.listen(
                     self.live.close,
@@ -170,6 +175,10 @@ class _Meterbook:
             await self.commits.close()
             await self.deliveries.close()
         self.database.close()
+
+
+def _senders(settings: Settings) -> Senders:
+    return Senders(networks(settings.trusted_networks), proxies=networks(settings.trusted_proxies))
 
 
 def create_app(settings: Settings | None = None) -> ASGIApplication:
@@ -240,10 +249,12 @@ def _litestar(running: _Meterbook) -> Litestar:
             running.database,
             default_zone=settings.timezone,
             reading_kwh_max=Decimal(str(settings.reading_kwh_max)),
+            personal=running.personal,
         ),
         upload_bytes_max=settings.upload_bytes_max,
         region_group_min=settings.region_group_min,
         region_map=region_map_of(settings),
+        broker=running.listening.broker_address,
         is_stopping=running.stopping.is_begun,
     )
     return app

@@ -19,7 +19,8 @@ import numpy as np
 import sqlalchemy as sa
 
 from meterbook import daybook, ledger
-from meterbook.domain.closed_days import ClosedDay, DayColumns, Merged, fold, merge
+from meterbook.domain.closed_days import ClosedDay, DayColumns, Merged, merge
+from meterbook.domain.day_tables import DayTable, fold, table_of
 from meterbook.domain.local_days import day_bounds, day_number, local_day, midnight, numbered_day
 from meterbook.domain.readings import HALF_HOUR_S, Quality
 from meterbook.rollups.changes import count_days, hold_regions
@@ -153,6 +154,12 @@ def zones(connection: sa.Connection) -> list[str]:
     return list(connection.scalars(sa.select(channels.c.zone).distinct().order_by(channels.c.zone)))
 
 
+def put_new_days(connection: sa.Connection, days: DayTable, *, now: int, zone: ZoneInfo) -> None:
+    """Write days that the ledger does not have yet."""
+    ledger.write_days(connection, days, closed_at=now)
+    count_days(connection, added=days, removed=table_of([]), zone=zone)
+
+
 def put_into_ledger(
     connection: sa.Connection,
     days: Sequence[ClosedDay],
@@ -177,7 +184,7 @@ def put_into_ledger(
     ledger.write_days(connection, new, closed_at=now)
     ledger.revise_days(connection, changed, revised_at=now, reason=reason)
     was = [earlier for earlier, result in merged if result.day != earlier]
-    count_days(connection, added=[*new, *changed], removed=was, zone=zone)
+    count_days(connection, added=table_of([*new, *changed]), removed=table_of(was), zone=zone)
     daybook.keep_superseded(
         connection,
         [
@@ -266,12 +273,16 @@ def _close_chunk_once(
     columns = _take(connection, chunk, day=day, zone=zone)
     number = day_number(day)
     days = fold(columns)
-    if not days:
+    if not len(days):
         return 0, 0, 0
+    existing = _in_ledger(connection, days, chunk, number=number)
+    if not existing:
+        put_new_days(connection, days, now=now, zone=zone)
+        return len(days), len(columns.channel_id), 0
     written, revised = put_into_ledger(
         connection,
-        days,
-        existing=_in_ledger(connection, days, chunk, number=number),
+        days.days(),
+        existing=existing,
         now=now,
         reason="late reading",
         zone=zone,
@@ -280,10 +291,10 @@ def _close_chunk_once(
 
 
 def _in_ledger(
-    connection: sa.Connection, days: Sequence[ClosedDay], chunk: _Chunk, *, number: int
+    connection: sa.Connection, days: DayTable, chunk: _Chunk, *, number: int
 ) -> dict[tuple[int, int], ClosedDay]:
     if chunk.picked:
-        return ledger.days_by_key(connection, [(number, day.channel_id) for day in days])
+        return ledger.days_by_key(connection, [(number, n) for n in days.channel_id.tolist()])
     existing = ledger.days_of_channels(
         connection,
         day=number,

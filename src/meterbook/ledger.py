@@ -13,6 +13,7 @@ import msgspec
 import sqlalchemy as sa
 
 from meterbook.domain.closed_days import ClosedDay
+from meterbook.domain.day_tables import DayTable
 from meterbook.domain.readings import Quality
 from meterbook.storage.dialects import batch, insert_rows
 from meterbook.storage.tables import ledger, ledger_revisions
@@ -31,6 +32,7 @@ _DAY_COLUMNS = (
     ledger.c.quality,
     ledger.c.qualities,
 )
+_WRITTEN = (*(column.name for column in _DAY_COLUMNS), "revision", "closed_at")
 
 
 class LedgerEntry(msgspec.Struct, frozen=True):
@@ -43,13 +45,24 @@ class LedgerEntry(msgspec.Struct, frozen=True):
     """When this revision was written, UTC epoch seconds."""
 
 
-def write_days(connection: sa.Connection, days: Sequence[ClosedDay], *, closed_at: int) -> None:
+def write_days(
+    connection: sa.Connection, days: DayTable | Sequence[ClosedDay], *, closed_at: int
+) -> None:
     """
     Write the first revision of days the ledger does not have yet.
 
     :raises sqlalchemy.exc.IntegrityError: if it has one of them.
     """
-    insert_rows(connection, ledger, [_row(day, revision=1, closed_at=closed_at) for day in days])
+    rows = days.rows() if isinstance(days, DayTable) else map(msgspec.structs.astuple, days)
+    insert_rows(
+        connection,
+        ledger,
+        [
+            (channel_id, day, energy, _encode(intervals), missing, quality, qualities, 1, closed_at)
+            for channel_id, day, energy, intervals, missing, quality, qualities in rows
+        ],
+        columns=_WRITTEN,
+    )
 
 
 def revise_days(
@@ -117,14 +130,19 @@ def days_of_channel(
 ) -> list[ClosedDay]:
     """Return the channel's closed days from first_day up to end_day, oldest first."""
     closed = []
+    names = ", ".join(f"ledger.{column.name}" for column in _DAY_COLUMNS)
     for begin in range(first_day, end_day, _DAYS_A_STATEMENT):
         days = range(begin, min(begin + _DAYS_A_STATEMENT, end_day))
-        # A list of days, not a range: a range would read every channel of each day.
-        found = connection.execute(
-            sa.select(*_DAY_COLUMNS)
-            .where(ledger.c.day.in_(days), ledger.c.channel_id == channel_id)
-            .order_by(ledger.c.day)
+        source, parameters = batch(
+            connection, columns={"day": "integer"}, rows=[(day,) for day in days]
         )
+        # Day by day, each a look-up by key: a range would read every channel of each day.
+        statement = f"""
+            SELECT {names} FROM {source} CROSS JOIN ledger
+            WHERE ledger.day = batch.day AND ledger.channel_id = :channel_id
+            ORDER BY ledger.day
+        """  # noqa: S608 built from our own names only
+        found = connection.execute(sa.text(statement), parameters | {"channel_id": channel_id})
         closed += [_closed_day(row) for row in found]
     return closed
 
@@ -148,20 +166,6 @@ def decode_intervals(packed: bytes) -> list[int | None]:
     return _decode(packed)
 
 
-def _row(day: ClosedDay, *, revision: int, closed_at: int) -> tuple[object, ...]:
-    return (
-        day.day,
-        day.channel_id,
-        day.energy,
-        _encode(day.intervals),
-        day.missing,
-        int(day.quality),
-        day.qualities,
-        revision,
-        closed_at,
-    )
-
-
 def _changes(day: ClosedDay) -> dict[str, object]:
     return {
         "at_day": day.day,
@@ -175,14 +179,15 @@ def _changes(day: ClosedDay) -> dict[str, object]:
 
 
 def _closed_day(row: sa.Row[*tuple[Any, ...]]) -> ClosedDay:
+    channel_id, day, energy, intervals, missing, quality, qualities = row[: len(_DAY_COLUMNS)]
     return ClosedDay(
-        row.channel_id,
-        row.day,
-        row.energy,
-        _decode(row.intervals),
-        row.missing,
-        Quality(row.quality),
-        None if row.qualities is None else bytes(row.qualities),
+        channel_id,
+        day,
+        energy,
+        _decode(intervals),
+        missing,
+        Quality(quality),
+        None if qualities is None else bytes(qualities),
     )
 
 

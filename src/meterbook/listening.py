@@ -56,6 +56,14 @@ class Listening:
         self._holder = f"{os.getpid()}-{secrets.token_hex(8)}"
         self._listener: asyncio.Task[None] | None = None
 
+    @property
+    def broker_address(self) -> tuple[str, int]:
+        """Host and port of the broker; empty where there is none."""
+        if self._plan is None:
+            return "", 0
+        broker = self._plan[0].broker
+        return broker.host, broker.port
+
     @asynccontextmanager
     async def running(self, *, is_on: bool) -> AsyncIterator[None]:
         """Listen, if this process is one that may, until the end."""

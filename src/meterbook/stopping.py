@@ -12,6 +12,9 @@ connections are left in its queue first, for the next process, and those taken a
 
 A server lets open answers finish before it tells the application that it stops, and a live stream
 never finishes. So the signals themselves are listened to, beside the server.
+
+A worker whose server was killed would hear no signal at all: it would keep the port, and with it
+the next server from starting. So it watches for that itself.
 """
 
 import asyncio
@@ -20,6 +23,7 @@ import select
 import signal
 import socket
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -29,6 +33,9 @@ from typing import Any
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 _CLOSE = (b"connection", b"close")
 _TAKEN_S = 1.0  # connections taken already send their request within
+
+LOOK_EVERY_S = 0.5
+ORPHAN_DRAIN_S = 10  # as long as a server gives its worker for requests in flight
 
 
 class Stopping:
@@ -122,6 +129,22 @@ def _descriptors(begins_with: str) -> Iterator[int]:
         with suppress(OSError):  # closed meanwhile
             if str(link.readlink()).startswith(begins_with):
                 yield int(link.name)
+
+
+def stop_with_parent() -> None:
+    """Stop this worker, without draining, as soon as the process that started it is gone."""
+    if threading.current_thread() is not threading.main_thread():
+        return  # a test's server, as above
+    watch = threading.Thread(target=_watch, args=[os.getppid()], name="parent-watch", daemon=True)
+    watch.start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(LOOK_EVERY_S)
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(ORPHAN_DRAIN_S)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _listen_beside(number: signal.Signals, act: Callable[[], object]) -> None:

@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterbook.domain.closed_days import ClosedDay, DayColumns, closed_day, fold
+from meterbook.domain.closed_days import ClosedDay, DayColumns, closed_day
+from meterbook.domain.day_tables import fold, table_of
 from meterbook.domain.reading_columns import ReadingColumns, numbered, settled
 from meterbook.domain.readings import Quality
 
@@ -49,7 +50,8 @@ def test_folding_columns_is_the_same_as_folding_one_day_after_the_other(
             if row[:2] == (day, channel_id):
                 amounts[row[2]], qualities[row[2]] = row[3], row[4]
         expected.append(closed_day(channel_id, day, intervals=amounts, qualities=qualities))
-    assert folded == expected
+    assert folded.days() == expected
+    assert table_of(expected).days() == expected
 
 
 @given(st.lists(st.integers(0, 50) | st.integers(0, 2**60), min_size=1))

@@ -22,8 +22,9 @@ import sqlalchemy as sa
 
 from meterbook import daybook, ledger
 from meterbook.bulk_load.local_slots import LocalSlots, local_slots, summed_up
-from meterbook.day_close import close_channels, put_into_ledger
-from meterbook.domain.closed_days import ClosedDay, fold, merge
+from meterbook.day_close import close_channels, put_into_ledger, put_new_days
+from meterbook.domain.closed_days import ClosedDay, merge
+from meterbook.domain.day_tables import DayTable, fold
 from meterbook.domain.local_days import day_bounds, day_number, local_day, midnight, numbered_day
 from meterbook.domain.reading_columns import IntColumn, ReadingColumns, distinct, settled
 from meterbook.domain.readings import Quality, Reading
@@ -162,9 +163,8 @@ def load_channels(
         zone=zone,
         now=now,
     )
-    days = load_days(
-        connection, fold(placed.closed.columns()), zone=zone, now=now, book_stands=book_stands
-    )
+    folded = fold(placed.closed.columns())
+    days = _load_table(connection, folded, zone=zone, now=now, book_stands=book_stands)
     if book_stands:
         open_, differing = _unknown_to_daybook(connection, placed.open)
         days = msgspec.structs.replace(days, differing=days.differing + differing)
@@ -205,6 +205,19 @@ def _placed(
     return _Placed(slots.only(ended), open_, off_grid, unplaced)
 
 
+def _load_table(
+    connection: sa.Connection, days: DayTable, *, zone: ZoneInfo, now: int, book_stands: bool
+) -> LoadReport:
+    keys = list(zip(days.day.tolist(), days.channel_id.tolist(), strict=True))
+    existing = ledger.days_by_key(connection, keys)
+    if not existing:
+        put_new_days(connection, days, now=now, zone=zone)
+        return LoadReport(new_days=len(days))
+    return _load_over(
+        connection, days.days(), existing, zone=zone, now=now, book_stands=book_stands
+    )
+
+
 def load_days(
     connection: sa.Connection,
     days: Sequence[ClosedDay],
@@ -215,6 +228,18 @@ def load_days(
 ) -> LoadReport:
     """Put ended days into the ledger; what waits in the daybook for them must be there already."""
     existing = ledger.days_by_key(connection, [(day.day, day.channel_id) for day in days])
+    return _load_over(connection, days, existing, zone=zone, now=now, book_stands=book_stands)
+
+
+def _load_over(
+    connection: sa.Connection,
+    days: Sequence[ClosedDay],
+    existing: dict[tuple[int, int], ClosedDay],
+    *,
+    zone: ZoneInfo,
+    now: int,
+    book_stands: bool,
+) -> LoadReport:
     differing = 0
     if existing and not book_stands:
         pairs = ((existing.get((day.day, day.channel_id)), day) for day in days)

@@ -6,8 +6,9 @@ connects meanwhile waits in its queue instead of being refused.
 """
 
 import os
+from pathlib import Path
 
-from granian.constants import Interfaces, Loops
+from granian.constants import Interfaces, Loops, SSLProtocols
 from granian.log import LogLevels
 from granian.net import SocketHolder  # type: ignore[attr-defined]
 from granian.server import Server
@@ -30,12 +31,16 @@ class _OnHandedSocket(Server):  # type: ignore[misc, valid-type]
         self._sfd = _FIRST_HANDED
 
 
-def serve_application(*, host: str, port: int, workers: int, end_s_max: int) -> None:
+def serve_application(
+    *, host: str, port: int, workers: int, end_s_max: int, tls: tuple[Path, Path] | None
+) -> None:
     """
     Serve `meterbook.app` until told to stop.
 
     :param end_s_max: how long a process may take from the signal to its end.
+    :param tls: files of the certificate and its key; None: plain HTTP.
     """
+    certificate, key = tls or (None, None)
     server = _OnHandedSocket if handed_socket() is not None else Server
     server(
         target="meterbook.app:create_app",
@@ -49,4 +54,7 @@ def serve_application(*, host: str, port: int, workers: int, end_s_max: int) -> 
         log_level=LogLevels.warning,
         workers_kill_timeout=end_s_max,
         respawn_failed_workers=True,
+        ssl_cert=certificate,
+        ssl_key=key,
+        ssl_protocol_min=SSLProtocols.tls12,
     ).serve()

@@ -1,5 +1,5 @@
 """
-Closed days: columns of readings folded into one row per channel and local day.
+Closed days: one row per channel and local day.
 
 The number of intervals says how long each is: 48 half-hours, 96 quarters, or 1 where only the
 day's total is known. So a row explains itself, whatever its channel's interval is today.
@@ -8,10 +8,8 @@ day's total is known. So a row explains itself, whatever its channel's interval 
 from collections.abc import Sequence
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
-from meterbook.domain.reading_columns import IntColumn, numbered
+from meterbook.domain.reading_columns import IntColumn
 from meterbook.domain.readings import Quality
 
 
@@ -48,70 +46,6 @@ class DayColumns(msgspec.Struct, frozen=True):
     quality: IntColumn
     slots_in_day: IntColumn
     """How many intervals that local day has."""
-
-
-def fold(columns: DayColumns) -> list[ClosedDay]:
-    """Return one row per channel and day, by day and channel; no reading, no row."""
-    if not len(columns.channel_id):
-        return []
-    first_day, first_channel = columns.day.min(), columns.channel_id.min()
-    width = int(columns.channel_id.max() - first_channel) + 1
-    keys = (columns.day - first_day) * width + (columns.channel_id - first_channel)
-    row_of, keys = numbered(keys)
-    slots = np.empty(len(keys), dtype=np.int64)
-    slots[row_of] = columns.slots_in_day
-    shape = (len(keys), int(slots.max()))
-    amounts = np.zeros(shape, dtype=np.int64)
-    present = np.zeros(shape, dtype=bool)
-    cells = row_of * shape[1] + columns.slot
-    amounts.ravel()[cells] = columns.amount
-    present.ravel()[cells] = True
-    qualities = np.full(shape, int(Quality.RAW), dtype=np.uint8)
-    qualities.ravel()[cells] = columns.quality
-    days, channel_ids = keys // width + first_day, keys % width + first_channel
-    return _rows(channel_ids, days, slots, amounts, present, qualities)
-
-
-def _rows(
-    channel_ids: IntColumn,
-    days: IntColumn,
-    slots: IntColumn,
-    amounts: npt.NDArray[np.int64],
-    present: npt.NDArray[np.bool_],
-    qualities: npt.NDArray[np.uint8],
-) -> list[ClosedDay]:
-    lowest = np.where(present, qualities, 255).min(axis=1).tolist()
-    highest = np.where(present, qualities, 0).max(axis=1).tolist()
-    energies = amounts.sum(axis=1).tolist()
-    counts = (slots - present.sum(axis=1)).tolist()
-    widths = slots.tolist()
-    # One gap pattern is shared by most meters (47 packets a day), so look for gaps row by row.
-    gaps: dict[int, list[int]] = {}
-    rows, columns = np.nonzero(~present & (np.arange(present.shape[1]) < slots[:, None]))
-    for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
-        gaps.setdefault(row, []).append(column)
-    closed = []
-    for row, (channel_id, day, intervals) in enumerate(
-        zip(channel_ids.tolist(), days.tolist(), amounts.tolist(), strict=True)
-    ):
-        width = widths[row]
-        if width != len(intervals):
-            del intervals[width:]
-        for gap in gaps.get(row, ()):
-            intervals[gap] = None
-        mixed = lowest[row] != highest[row]
-        closed.append(
-            ClosedDay(
-                channel_id,
-                day,
-                energies[row],
-                intervals,
-                counts[row],
-                Quality.MIXED if mixed else Quality(lowest[row]),
-                qualities[row, :width].tobytes() if mixed else None,
-            )
-        )
-    return closed
 
 
 def closed_day(

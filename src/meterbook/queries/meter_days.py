@@ -13,7 +13,8 @@ import numpy as np
 import sqlalchemy as sa
 
 from meterbook import daybook, ledger
-from meterbook.domain.closed_days import ClosedDay, DayColumns, fold, merge
+from meterbook.domain.closed_days import ClosedDay, DayColumns, merge
+from meterbook.domain.day_tables import fold
 from meterbook.domain.local_days import day_bounds, day_number
 from meterbook.domain.readings import HALF_HOUR_S
 from meterbook.storage.tables import channels, installations
@@ -85,7 +86,7 @@ def _days_of_channels(
             quality=quality,
             slots_in_day=np.full(len(channel_id), slots),
         )
-        for late in fold(columns):
+        for late in fold(columns).days():
             earlier = days.get(late.channel_id)
             days[late.channel_id] = late if earlier is None else merge(earlier, late).day
     return days

@@ -15,6 +15,8 @@ import msgspec
 import sqlalchemy as sa
 
 from meterbook.domain.closed_days import ClosedDay
+from meterbook.domain.day_tables import DayTable, table_of
+from meterbook.domain.reading_columns import distinct
 from meterbook.domain.readings import Counting, Flow, Quality
 from meterbook.rollups.sums import (
     KEY_NAMES,
@@ -50,12 +52,12 @@ def hold_regions(connection: sa.Connection, *, to_change: bool = False) -> None:
 def count_days(
     connection: sa.Connection,
     *,
-    added: Sequence[ClosedDay],
-    removed: Sequence[ClosedDay],
+    added: DayTable,
+    removed: DayTable,
     zone: ZoneInfo,
 ) -> None:
     """Add to the roll-ups what has been written to the ledger, less what it took the place of."""
-    region_of = counted_channels(connection, {day.channel_id for day in added})
+    region_of = counted_channels(connection, distinct(added.channel_id).tolist())
     sums = sums_of_days(added, region_of=region_of, zone=zone)
     for key, less in sums_of_days(removed, region_of=region_of, zone=zone).items():
         add(sums, key, less, times=-1)
@@ -98,7 +100,7 @@ def move_meter_point(
     )
     moved: dict[RegionDayKey, DaySums] = {}
     for channel_id, zone in connection.execute(mine).all():
-        days = list(_closed_days(connection, channel_id=channel_id))
+        days = table_of(list(_closed_days(connection, channel_id=channel_id)))
         for region, times in ((from_region, -1), (to_region, 1)):
             region_of = {channel_id: region or NO_REGION}
             for key, sums in sums_of_days(days, region_of=region_of, zone=ZoneInfo(zone)).items():

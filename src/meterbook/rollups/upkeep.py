@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from meterbook.domain.closed_days import ClosedDay
+from meterbook.domain.day_tables import table_of
 from meterbook.domain.local_days import numbered_day
 from meterbook.rollups.changes import hold_regions, is_counted, ledger_day, put_days, settle
 from meterbook.rollups.sums import NO_REGION, DaySums, RegionDayKey, add, stored_sums, sums_of_days
@@ -94,7 +95,8 @@ def summed_from_ledger(connection: sa.Connection, *, day: int) -> dict[RegionDay
             by_zone.setdefault(row.zone, []).append(ledger_day(row))
         region_of = {row.channel_id: row.region or NO_REGION for row in rows}
         for zone, days in by_zone.items():
-            for key, part in sums_of_days(days, region_of=region_of, zone=ZoneInfo(zone)).items():
+            table = table_of(days)
+            for key, part in sums_of_days(table, region_of=region_of, zone=ZoneInfo(zone)).items():
                 add(sums, key, part)
 
 

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import polars.selectors as cs
 
 from meterbook.domain.local_days import is_zone, time_zone
 from meterbook.domain.meter_ids import METER_ID_MAX
@@ -31,6 +32,7 @@ _FLOWS = {
 _QUALITIES = {word: int(quality) for quality, word in QUALITY_WORDS.items()}
 _DAY_LENGTHS_S = (82_800, 86_400, 90_000)
 _MINUTES = (1, 2, 3, 5, 6, 10, 12, 15, 20, 30, 60, 1440)
+_METERS_MANY = 3
 NAME_CHARACTERS_MAX = 64
 Mask = npt.NDArray[np.bool_]
 
@@ -49,10 +51,13 @@ class TableReader:
         """Add the readings of some rows; `lines` numbers them, shape (n,)."""
         if not table.height:
             return
-        table = table.with_columns(pl.col(pl.String).str.strip_chars())
+        by_value = [self._mapping.meter or "", self._mapping.stamp or ""]  # stripped once a value
+        texts = cs.string() - cs.by_name(by_value, require_all=False)
+        table = table.with_columns(texts.str.strip_chars())
         meters, names = self._meters(table)
         self._place(table, meters, names, lines)
-        stamps = stamps_of(table, self._mapping)
+        is_repeated = len(names) >= _METERS_MANY
+        stamps = stamps_of(table, self._mapping, is_repeated=is_repeated)
         fine = ~np.isnan(stamps.seconds) & (meters >= 0)
         self._reject(~fine & (meters >= 0), lines, "has no date or time of a known form")
         self._reject(meters < 0, lines, "names no meter, or with more than 64 characters")
@@ -157,7 +162,7 @@ class TableReader:
         # A file names a meter row after row: its runs are looked up, not its rows.
         runs = texts.rle().struct.unnest()
         unique = runs["value"].unique(maintain_order=True)
-        names = [_named(text) for text in unique.to_list()]
+        names = [_named(text.strip()) for text in unique.to_list()]
         numbers = pl.Series(
             [i if name is not None else -1 for i, name in enumerate(names)], dtype=pl.Int64
         )

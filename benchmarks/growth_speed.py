@@ -1,0 +1,133 @@
+"""
+Growth: what a reading costs with 10,000, 100,000 and 1,000,000 meters; flat is the aim.
+
+A whole year of a million meters is 17 billion readings. In its place each book gets as many closed
+days as fit into minutes (DEPTHS), each a copy of a really closed one; then one more day comes: a
+part of its packets through the recorder, 500 scattered ones a commit, the rest put into the daybook
+at once; it is closed; and the last month of meters at random is asked for over HTTP. Measured is
+processor time, which other work on the machine changes little, and the ledger's bytes.
+"""
+
+import os
+import tempfile
+import time
+from datetime import date, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from benchmarks.big_book import SLOTS, copy_day, fill_daybook, make_meters
+from benchmarks.close_speed import ledger_bytes
+from benchmarks.figures import Figure, show
+from benchmarks.processor_time import processor_s_of_programs
+from benchmarks.read_speed import MONTH_PATH, SECONDS, ask_months, operator_token
+from benchmarks.servers import running_server
+from meterbook.day_close import close_day
+from meterbook.domain.local_days import day_number, midnight
+from meterbook.domain.readings import HALF_HOUR_S
+from meterbook.intake.packet_fields import Packet
+from meterbook.intake.recorder import Arrival, PacketRecorder
+from meterbook.storage.database import Database
+
+_SCALE = int(os.environ.get("METERBOOK_TEST_METERS", "1000000")) / 1_000_000
+DEPTHS = {
+    int(meters * _SCALE): days for meters, days in ((10_000, 365), (100_000, 120), (1_000_000, 31))
+}
+"""Meters to the closed days in the book before the measured one."""
+BATCH_READINGS = 500
+RECORDED_MIN = 470_000
+FLAT_MAX = 1.2
+LAST = date(2025, 3, 31)
+UTC = ZoneInfo("UTC")
+
+
+class _Cost(msgspec.Struct, frozen=True):
+    recording_us: float
+    closing_us: float
+    bytes: float
+    month_ms: float
+
+
+def measure(meters: int, depth: int) -> _Cost:
+    """Fill a book and return what a reading and a question cost in it, in processor time."""
+    with tempfile.TemporaryDirectory(prefix="meterbook-bench-") as folder:
+        database = make_meters(Path(folder), meters=meters)
+        last = day_number(LAST)
+        first = LAST - timedelta(days=depth)
+        fill_daybook(database, midnight=midnight(first, UTC))
+        close_day(database, day=first, zone=UTC, now=midnight(LAST, UTC))
+        copy_day(database, day=last - depth, to=range(last - depth + 1, last))
+        slots = min(SLOTS, -(-RECORDED_MIN // meters))
+        recording_s = _record(database, meters=meters, slots=slots)
+        fill_daybook(database, midnight=midnight(LAST, UTC), first_slot=slots)
+        bytes_before = ledger_bytes(database)
+        before = time.process_time()
+        now = midnight(LAST, UTC) + 200_000
+        close = close_day(database, day=LAST, zone=UTC, now=now)
+        closing_s = time.process_time() - before
+        if close.readings != meters * SLOTS:
+            raise RuntimeError(f"closed {close}, not {meters} meters")
+        added = ledger_bytes(database) - bytes_before
+        token = operator_token(database, now=now)
+        database.close()
+        return _Cost(
+            recording_s / (meters * slots) * 1e6,
+            closing_s / close.readings * 1e6,
+            added / close.readings,
+            _month_ms(Path(folder), token, meters),
+        )
+
+
+def _record(database: Database, *, meters: int, slots: int) -> float:
+    recorder = PacketRecorder(database, default_zone="UTC")
+    begins = midnight(LAST, UTC)
+    before = time.process_time()
+    for slot in range(slots):
+        stamp = begins + (slot + 1) * HALF_HOUR_S + 60
+        for begin in range(0, meters, BATCH_READINGS):
+            numbers = range(begin, min(begin + BATCH_READINGS, meters))
+            recorder.record(
+                [Arrival(Packet(n * 7919 % meters + 1, stamp, n % 3000), None) for n in numbers]
+            )
+    return time.process_time() - before
+
+
+def _month_ms(folder: Path, token: str, meters: int) -> float:
+    with running_server(folder) as url:
+        ask_months(url, MONTH_PATH, connections=1, meters=meters, token=token, seconds=1)
+        before = processor_s_of_programs()
+        asked = ask_months(url, MONTH_PATH, connections=1, meters=meters, token=token)
+        return (processor_s_of_programs() - before) / (asked.rate * SECONDS) * 1000
+
+
+def figures() -> list[Figure]:
+    """Return the costs at each size, and how they grow from the smallest to the largest."""
+    costs = {meters: measure(meters, depth) for meters, depth in DEPTHS.items()}
+    words = {
+        "recording_us": ("recording a packet", "us"),
+        "closing_us": ("closing a reading", "us"),
+        "bytes": ("a reading in the ledger", "bytes"),
+        "month_ms": ("a month of one meter", "ms"),
+    }
+    found = []
+    for field, (name, unit) in words.items():
+        for meters, cost in costs.items():
+            depth = f"{meters:,} meters x {DEPTHS[meters]} days"
+            found.append(Figure(f"{name}, {depth}", unit, [getattr(cost, field)]))
+        smallest, *_, largest = (getattr(cost, field) for cost in costs.values())
+        found.append(
+            Figure(
+                growth_of(name), "times", [largest / smallest], FLAT_MAX, lower_is_better=True
+            )
+        )  # fmt: skip
+    return found
+
+
+def growth_of(name: str) -> str:
+    """Return the name of the figure that tells how a cost grows."""
+    return f"{name}: cost with the most meters to that with the fewest"
+
+
+if __name__ == "__main__":
+    show(figures())
