@@ -12,7 +12,7 @@ from meterbook.storage.tables import daybook, installations
 
 FIRST_START = 1_767_225_600  # 2026-01-01
 METERS = 97
-WAIT_S = 60
+WAIT_S = 120
 
 Key = tuple[int, int]
 """meter_id, starts_at."""

@@ -54,7 +54,10 @@ async def restart_on_one_socket(
     """Restart the only node under load and return what failed."""
     stop = asyncio.Event()
     failed: list[str] = []
-    settings = {"METERBOOK_DRAIN_SECONDS": str(DRAIN_S)}
+    settings = {
+        "METERBOOK_DRAIN_SECONDS": str(DRAIN_S),
+        "METERBOOK_CLOSE_DELAY_MINUTES": str(365 * 24 * 60),  # the stream's days stay open
+    }
     async with aiohttp.ClientSession() as session:
         session._retry_connection = False
 
