@@ -100,12 +100,7 @@ class _Meterbook:
             self.recorder.record, queue_max=settings.queue_readings_max
         )
         self.collecting = Collecting(self.database, period_s=settings.poll_seconds)
-        self.live = LiveStreams(
-            self.database,
-            per_account_max=settings.live_streams_per_account,
-            session_idle_s=settings.session_idle_minutes * 60,
-            clock=access.provide_now,
-        )
+        self.live = _live_streams(self.database, settings)
         senders = _senders(settings)
         limits = PacketLimits(Decimal(str(settings.reading_kwh_max)))
         self.doors = self._reading_doors(senders, limits)
@@ -183,6 +178,15 @@ class _Meterbook:
 
 def _senders(settings: Settings) -> Senders:
     return Senders(networks(settings.trusted_networks), proxies=networks(settings.trusted_proxies))
+
+
+def _live_streams(database: Database, settings: Settings) -> LiveStreams:
+    return LiveStreams(
+        database,
+        per_account_max=settings.live_streams_per_account,
+        session_idle_s=settings.session_idle_minutes * 60,
+        clock=access.provide_now,
+    )
 
 
 def create_app(settings: Settings | None = None) -> ASGIApplication:
