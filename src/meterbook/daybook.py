@@ -264,6 +264,15 @@ _SLOTS = """
 """
 
 
+# CROSS JOIN fixes SQLite's order: the slots first, then a look-up by key in each.
+_OPEN_READINGS = sa.text(f"""
+    {_SLOTS} SELECT daybook.starts_at, daybook.amount, daybook.quality
+    FROM slots CROSS JOIN daybook
+    WHERE daybook.starts_at = slots.starts_at AND daybook.channel_id = :channel_id
+    ORDER BY daybook.starts_at
+""")  # noqa: S608 built from our own names only
+
+
 def open_readings(
     connection: sa.Connection, *, channel_id: int, starts_at: int, ends_at: int, step_s: int = 1
 ) -> list[Reading]:
@@ -272,15 +281,8 @@ def open_readings(
 
     :param step_s: a divisor of the channel's interval, so that others' starts cost nothing.
     """
-    # CROSS JOIN fixes SQLite's order: the slots first, then a look-up by key in each.
-    statement = sa.text(f"""
-        {_SLOTS} SELECT daybook.starts_at, daybook.amount, daybook.quality
-        FROM slots CROSS JOIN daybook
-        WHERE daybook.starts_at = slots.starts_at AND daybook.channel_id = :channel_id
-        ORDER BY daybook.starts_at
-    """)  # noqa: S608 built from our own names only
     asked = {"starts_at": starts_at, "ends_at": ends_at, "step_s": step_s}
-    found = connection.execute(statement, asked | {"channel_id": channel_id})
+    found = connection.execute(_OPEN_READINGS, asked | {"channel_id": channel_id})
     return [Reading(channel_id, row[0], row[1], Quality(row[2])) for row in found]
 
 

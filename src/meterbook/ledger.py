@@ -7,6 +7,7 @@ reads it.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,7 +16,7 @@ import sqlalchemy as sa
 from meterbook.domain.closed_days import ClosedDay
 from meterbook.domain.day_tables import DayTable
 from meterbook.domain.readings import Quality
-from meterbook.storage.dialects import batch, insert_rows
+from meterbook.storage.dialects import batch, batch_parameters, batch_source, insert_rows
 from meterbook.storage.tables import ledger, ledger_revisions
 
 Item = TypeVar("Item")
@@ -23,6 +24,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[int | None]).decode
 _DAYS_A_STATEMENT = 5_000  # well below SQLite's 32,766 parameters; 13 years of one channel
 
+_DAY = {"day": "integer"}
 _DAY_COLUMNS = (
     ledger.c.channel_id,
     ledger.c.day,
@@ -129,17 +131,21 @@ def days_of_channel(
     connection: sa.Connection, *, channel_id: int, first_day: int, end_day: int
 ) -> list[ClosedDay]:
     """Return the channel's closed days from first_day up to end_day, oldest first."""
-    closed = []
-    for begin in range(first_day, end_day, _DAYS_A_STATEMENT):
-        days = range(begin, min(begin + _DAYS_A_STATEMENT, end_day))
-        # A list of days, not a range: a range would read every channel of each day.
-        found = connection.execute(
-            sa.select(*_DAY_COLUMNS)
-            .where(ledger.c.day.in_(days), ledger.c.channel_id == channel_id)
-            .order_by(ledger.c.day)
-        )
-        closed += [_closed_day(row) for row in found]
-    return closed
+    name = connection.dialect.name
+    # A list of days, not a range: a range would read every channel of each day.
+    days = batch_parameters(name, columns=_DAY, rows=[(day,) for day in range(first_day, end_day)])
+    found = connection.execute(_channel_statement(name), days | {"channel_id": channel_id})
+    return [_closed_day(row) for row in found]
+
+
+@lru_cache
+def _channel_statement(dialect_name: str) -> sa.TextClause:
+    names = ", ".join(f"ledger.{column.name}" for column in _DAY_COLUMNS)
+    # CROSS JOIN fixes SQLite's order: the days first, then a look-up by key for each.
+    return sa.text(f"""
+        SELECT {names} FROM {batch_source(dialect_name, columns=_DAY)} CROSS JOIN ledger
+        WHERE ledger.day = batch.day AND ledger.channel_id = :channel_id ORDER BY ledger.day
+    """)  # noqa: S608 built from our own names only
 
 
 def revisions(connection: sa.Connection, *, channel_id: int, day: int) -> list[LedgerEntry]:
@@ -174,14 +180,15 @@ def _changes(day: ClosedDay) -> dict[str, object]:
 
 
 def _closed_day(row: sa.Row[*tuple[Any, ...]]) -> ClosedDay:
+    channel_id, day, energy, intervals, missing, quality, qualities = row
     return ClosedDay(
-        row.channel_id,
-        row.day,
-        row.energy,
-        _decode(row.intervals),
-        row.missing,
-        Quality(row.quality),
-        None if row.qualities is None else bytes(row.qualities),
+        channel_id,
+        day,
+        energy,
+        _decode(intervals),
+        missing,
+        Quality(quality),
+        None if qualities is None else bytes(qualities),
     )
 
 

@@ -129,10 +129,10 @@ def consumption_of(
     points: list[ConsumptionPoint] = []
     total = estimated = missing = 0
     for _, group in groupby(parts, key=itemgetter(0)):
-        of_point = [part for _, part in group]
-        total += sum(part.energy_wh for part in of_point)
-        estimated += sum(part.estimated_wh for part in of_point)
-        missing += sum(part.count - part.known for part in of_point)
+        of_point = _together([part for _, part in group])
+        total += of_point.energy_wh
+        estimated += of_point.estimated_wh
+        missing += of_point.count - of_point.known
         points.append(_point(of_point, zone=zone, resolution=resolution))
     return Consumption(
         meter_id=place.meter_id,
@@ -175,20 +175,29 @@ def _part(day: DayReadings, indices: Sequence[int]) -> _Part:
     )
 
 
-def _point(parts: list[_Part], *, zone: ZoneInfo, resolution: Resolution) -> ConsumptionPoint:
-    first = parts[0]
-    is_known = any(part.known for part in parts)
-    qualities = frozenset[int]().union(*(part.qualities for part in parts))
-    quality = Quality(next(iter(qualities))) if len(qualities) == 1 else Quality.MIXED
-    too_long = first.length_s > FINE_S.get(resolution, first.length_s)
-    estimated_wh = sum(part.estimated_wh for part in parts)
+def _together(parts: list[_Part]) -> _Part:
+    if len(parts) == 1:
+        return parts[0]
+    return msgspec.structs.replace(
+        parts[0],
+        count=sum(part.count for part in parts),
+        known=sum(part.known for part in parts),
+        energy_wh=sum(part.energy_wh for part in parts),
+        estimated_wh=sum(part.estimated_wh for part in parts),
+        qualities=frozenset[int]().union(*(part.qualities for part in parts)),
+    )
+
+
+def _point(part: _Part, *, zone: ZoneInfo, resolution: Resolution) -> ConsumptionPoint:
+    quality = Quality(next(iter(part.qualities))) if len(part.qualities) == 1 else Quality.MIXED
+    too_long = part.length_s > FINE_S.get(resolution, part.length_s)
     return ConsumptionPoint(
-        starts_at=_text(first.starts_at, zone),
-        energy_kwh=wh_to_kwh(sum(part.energy_wh for part in parts)) if is_known else None,
-        quality=quality.word if is_known else None,
-        missing_intervals=sum(part.count - part.known for part in parts),
-        ends_at=_text(first.starts_at + first.length_s, zone) if too_long else None,
-        estimated_kwh=wh_to_kwh(estimated_wh) if estimated_wh else _NOTHING_ESTIMATED,
+        starts_at=_text(part.starts_at, zone),
+        energy_kwh=wh_to_kwh(part.energy_wh) if part.known else None,
+        quality=quality.word if part.known else None,
+        missing_intervals=part.count - part.known,
+        ends_at=_text(part.starts_at + part.length_s, zone) if too_long else None,
+        estimated_kwh=wh_to_kwh(part.estimated_wh) if part.estimated_wh else _NOTHING_ESTIMATED,
     )
 
 
