@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test check bench format lock reference messages screenshots
+.PHONY: setup demo test check bench torture format lock reference messages screenshots
 
 setup: $(READY)
 
@@ -30,6 +30,11 @@ check: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks
+
+# Every fault a book must outlive, many times over; TORTURE="kills --cycles 100" for some of it.
+torture: setup
+	$(BIN)/python tests/services.py
+	$(BIN)/python -m torture $(TORTURE)
 
 # Writes docs/reference from the code.
 reference: setup

@@ -10,7 +10,14 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import big_book, close_speed, growth_speed, peers_month, peers_packets
+from benchmarks import (
+    big_book,
+    close_speed,
+    growth_speed,
+    import_files_speed,
+    peers_month,
+    peers_packets,
+)
 from benchmarks.figures import Figure, text_of
 
 MODULES = (
@@ -54,20 +61,20 @@ AIMS = (
     ),
     Aim(
         "bulk London year, file to durable: x InfluxDB",
-        ("Meterbook with start-up against InfluxDB 1.6, fsync each request", _TIMES), 3,
-        "ours: checking each row, starting Python",
+        (import_files_speed.against(import_files_speed.INFLUXDB), _TIMES), 3,
+        "ours: checking each row",
     ),
     Aim(
         "the same: x VictoriaMetrics, which does not fsync",
-        ("Meterbook with start-up against VictoriaMetrics, no fsync", _TIMES), 0.8,
-        "ours: checking each row, starting Python",
+        (import_files_speed.against(import_files_speed.VICTORIA_METRICS), _TIMES), 0.8,
+        "ours: checking each row",
     ),
     Aim(
         "bytes on disk per London reading: of VictoriaMetrics's",
-        ("CSV, 100 homes x 1 year, SQLite file", _BYTES), 1.0,
+        (f"{import_files_speed.CSV}, SQLite file", _BYTES), 1.0,
         "ours: the intervals' encoding and SQLite's row",
         lower_is_better=True,
-        divided_by=("VictoriaMetrics, no fsync: on disk", _BYTES),
+        divided_by=(f"{import_files_speed.VICTORIA_METRICS}: on disk", _BYTES),
     ),
     Aim(
         "month of one meter by day, HTTP, 1,000,000 meters: x InfluxDB",

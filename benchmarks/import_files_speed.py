@@ -5,8 +5,11 @@ The CSV is a year of 100 homes made of the real London ones (1.7 million reading
 ten million readings. Runs the command itself on an empty SQLite book: the figures include starting
 Python, making the database, checking every row and committing to disk; "without start-up" takes off
 what the command needs for a file with one reading. Memory is the peak of the process, processor
-time that of both cores. Where Debian's `influxdb` and `victoria-metrics` are installed, they get
-the same readings in the same run.
+time that of both cores.
+
+Where Debian's `influxdb` and `victoria-metrics` are installed, they get the same readings in the
+same run, in turn with a running Meterbook: the file is posted to `/imports`, and the time ends with
+the answer, when all days are closed and on disk. One reading before that has loaded the parsers.
 """
 
 import json
@@ -17,15 +20,27 @@ import tempfile
 import time
 from pathlib import Path
 
+import httpx
 import msgspec
 import numpy as np
 import polars as pl
 
 from benchmarks.figures import Figure, show
 from benchmarks.import_speed import make_homes
-from benchmarks.other_databases import influxdb, victoria_metrics
+from benchmarks.other_databases import Written, influxdb, victoria_metrics
+from benchmarks.servers import running_server
+from meterbook.registry.accounts import Role, add_account
+from meterbook.registry.tokens import issue_token
+from meterbook.storage.database import Database
 
 PARQUET_READINGS = 10_000_000
+CSV = "CSV, 100 homes x 1 year"
+ONE_READING = b"meter,starts_at,kWh\n999999999,2013-01-01 00:00:00,0.1\n"
+ROUNDS = 3
+SERVED_AIM = 2_500_000
+INFLUXDB, VICTORIA_METRICS = "InfluxDB 1.6, fsync each request", "VictoriaMetrics, no fsync"
+PEERS = {INFLUXDB: (influxdb, 3.0), VICTORIA_METRICS: (victoria_metrics, 0.8)}
+"""How each is written to, and how many times as fast Meterbook should be."""
 DAY_S = 86_400
 MIB = 1 << 20
 # A process counts the memory of the one that started it as its own peak: so a small one starts it.
@@ -49,17 +64,17 @@ def figures() -> list[Figure]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         single = folder / "single.csv"
-        single.write_text("meter,starts_at,kWh\n1,2013-01-01 00:00:00,0.1\n", encoding="ascii")
+        single.write_bytes(ONE_READING)
         idle = _imported(single, folder / "idle")
         csv, rows = _one_csv(folder)
         from_csv = _imported(csv, folder / "csv")
         parquet = _imported(_one_parquet(folder), folder / "parquet")
-        others = _of_others(csv, folder, from_csv)
+        others = _of_servers(csv, rows, folder)
     return _of_csv(from_csv, idle, rows) + _of_parquet(parquet) + others
 
 
 def _of_csv(csv: _Import, idle: _Import, rows: int) -> list[Figure]:
-    name = "CSV, 100 homes x 1 year"
+    name = CSV
     work_s = max(csv.elapsed_s - idle.elapsed_s, 0.001)
     processor_s = csv.processor_s - idle.processor_s
     return [
@@ -79,27 +94,64 @@ def _of_parquet(parquet: _Import) -> list[Figure]:
     ]
 
 
-def _of_others(csv: Path, folder: Path, ours: _Import) -> list[Figure]:
+def _of_servers(csv: Path, rows: int, folder: Path) -> list[Figure]:
     lines = _line_protocol(csv)
-    found: list[Figure] = []
-    for name, write, aim in (
-        ("InfluxDB 1.6, fsync each request", influxdb, 3.0),
-        ("VictoriaMetrics, no fsync", victoria_metrics, None),
-    ):
-        place = folder / write.__name__
-        place.mkdir()
-        theirs = write(lines, place)
-        if theirs is None:
-            continue
-        if theirs.stored != len(lines):
-            raise RuntimeError(f"{name} holds {theirs.stored} of {len(lines)} readings")
-        ratio = theirs.seconds / ours.elapsed_s
+    ours: list[float] = []
+    theirs: dict[str, list[Written]] = {}
+    for number in range(ROUNDS):
+        ours.append(_posted(csv, rows, folder / f"served-{number}"))
+        for name, (write, _) in PEERS.items():
+            place = folder / f"{write.__name__}-{number}"
+            place.mkdir()
+            written = write(lines, place)
+            if written is None:
+                continue
+            if written.stored != len(lines):
+                raise RuntimeError(f"{name} holds {written.stored} of {len(lines)} readings")
+            theirs.setdefault(name, []).append(written)
+    found = [
+        Figure(f"{CSV}, posted to a server", "readings/s", [rows / s for s in ours], SERVED_AIM)
+    ]
+    for name, runs in theirs.items():
+        rates = [len(lines) / run.seconds for run in runs]
+        sizes = [run.disk_bytes / len(lines) for run in runs]
+        ratios = [run.seconds / seconds for run, seconds in zip(runs, ours, strict=True)]
         found += [
-            Figure(f"{name}: same readings", "readings/s", [len(lines) / theirs.seconds]),
-            Figure(f"{name}: on disk", "bytes/reading", [theirs.disk_bytes / len(lines)]),
-            Figure(f"Meterbook with start-up against {name}", "times as fast", [ratio], aim),
+            Figure(f"{name}: same readings", "readings/s", rates),
+            Figure(f"{name}: on disk", "bytes/reading", sizes),
+            Figure(against(name), "times as fast", ratios, PEERS[name][1]),
         ]
     return found
+
+
+def against(peer: str) -> str:
+    """Return the name of the figure that compares the two."""
+    return f"Meterbook's server against {peer}"
+
+
+def _posted(csv: Path, rows: int, folder: Path) -> float:
+    """Return how long a running server takes from the file's first byte to its answer."""
+    folder.mkdir()
+    with running_server(folder) as url:
+        database = Database(f"sqlite:///{folder / 'meterbook.sqlite'}")
+        now = int(time.time())
+        with database.writing() as connection:
+            account = add_account(
+                connection, username="o", email="o@example.com", password_hash="", role=Role.ADMIN,
+                now=now,
+            )  # fmt: skip
+            token = issue_token(connection, account_id=account.id, purpose="api", now=now)
+        database.close()
+        headers = {"Authorization": f"Token {token}", "Content-Type": "text/csv"}
+        with httpx.Client(base_url=url, headers=headers, timeout=120) as client:
+            client.post("/imports", content=ONE_READING).raise_for_status()
+            body = csv.read_bytes()
+            begin = time.perf_counter()
+            report = client.post("/imports", content=body).raise_for_status().json()
+            elapsed_s = time.perf_counter() - begin
+    if report["readings"] != rows:
+        raise RuntimeError(f"{report['readings']} of {rows} readings were read")
+    return elapsed_s
 
 
 def _line_protocol(csv: Path) -> list[bytes]:

@@ -1,5 +1,6 @@
 """What tests of file formats share: a file read as an import would, without a database."""
 
+import struct
 from pathlib import Path
 
 import msgspec
@@ -51,3 +52,20 @@ def read_file(path: Path, *, as_format: str | None = None, **said: object) -> Re
                 own = part.readings.only(part.readings.source == number)
                 rows.setdefault(series, []).append(own)
     return ReadFile(summary, {series: joined(parts) for series, parts in rows.items()})
+
+
+def hdlc_frame(payload: bytes, *, segmented: bool = False) -> bytes:
+    """Return a payload in an HDLC frame between its flags, as meters push it."""
+    length = len(payload) + 10
+    head = struct.pack(">H", 0xA000 | segmented << 11 | length) + b"\x41\x08\x83\x13"
+    body = head + _x25(head) + payload
+    return b"\x7e" + body + _x25(body) + b"\x7e"
+
+
+def _x25(body: bytes) -> bytes:
+    crc = 0xFFFF
+    for byte in body:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (0x8408 if crc & 1 else 0)
+    return struct.pack("<H", crc ^ 0xFFFF)

@@ -12,10 +12,11 @@ from litestar import Litestar
 from prometheus_client import REGISTRY
 
 from meterbook.api.doors import DOOR_PATHS
+from meterbook.api.wire_doors import WIRE_PATHS
 from meterbook.app import DEPENDENCIES, ROUTES
 from meterbook.cli import meterbook
 from meterbook.intake import host_recorder  # noqa: F401 its metrics are on the page
-from meterbook.settings import ENVIRONMENT_PREFIX, SENTENCES, SETTINGS_FILE, Settings
+from meterbook.settings import ENVIRONMENT_PREFIX, FROM_FILES, SENTENCES, SETTINGS_FILE, Settings
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 _MADE = "<!-- written by `make reference`; change the code, not this page -->\n"
@@ -31,6 +32,13 @@ def settings_page() -> str:
             f"The environment (`{ENVIRONMENT_PREFIX}` and the name in capitals) wins over "
             f"`{SETTINGS_FILE}` in the working directory, that over the default. "
             "`meterbook settings` prints the values in force and where each came from."
+        ),
+        "",
+        (
+            "What may hold a secret may also stand in a file, as containers and systemd hand "
+            "secrets over: "
+            + ", ".join(f"`{ENVIRONMENT_PREFIX}{name.upper()}_FILE`" for name in sorted(FROM_FILES))
+            + " name one."
         ),
         "",
         "| setting | default | meaning |",
@@ -94,7 +102,7 @@ def _commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Co
 
 
 def _routes() -> Iterator[tuple[str, str, str]]:
-    for path, operations in DOOR_PATHS.items():
+    for path, operations in (DOOR_PATHS | WIRE_PATHS).items():
         for method, operation in operations.items():
             yield path, method.upper(), operation["summary"]
     app = Litestar(ROUTES, dependencies=DEPENDENCIES, openapi_config=None)

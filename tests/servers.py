@@ -91,6 +91,7 @@ def running_server(
     database_url: str = "",
     settings: Mapping[str, str] | None = None,
     command: Sequence[str] = ("-m", "meterbook", "serve"),
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
     """
     Start a server, wait until it is ready, and leave nothing of it behind.
@@ -98,10 +99,12 @@ def running_server(
     :param folder: its data directory.
     :param settings: more of them, `{"timezone": "Europe/London"}`.
     :param command: what Python runs; `--port` is added.
+    :param environment: variables that are no settings.
     """
     port = free_port()
-    environment = {
+    variables = {
         **{name: text for name, text in os.environ.items() if not name.startswith("METERBOOK_")},
+        **(environment or {}),
         "METERBOOK_DATA_DIR": str(folder),
         **({"METERBOOK_DATABASE": database_url} if database_url else {}),
         **{f"METERBOOK_{name.upper()}": text for name, text in (settings or {}).items()},
@@ -111,7 +114,7 @@ def running_server(
     with log.open("ab") as out:
         process = subprocess.Popen(
             [sys.executable, *command, "--port", str(port)],
-            env=environment,
+            env=variables,
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -1,5 +1,5 @@
 """
-Makes sure the programs that tests drive are there: PostgreSQL, Chromium, Mosquitto and ip.
+Makes sure the programs that tests drive are there: PostgreSQL, Chromium, Mosquitto, gcc and ip.
 
 On Debian as root it installs them; elsewhere it says what is missing and which tests are skipped
 for it. With CI=true a missing one is a failure, in the tests themselves.
@@ -26,6 +26,7 @@ DEBIAN_PACKAGES = {
     "mosquitto": "mosquitto",
     "mosquitto_pub": "mosquitto-clients",
     "ip": "iproute2",
+    "gcc": "gcc libc6-dev",
 }
 
 
@@ -52,7 +53,7 @@ def main() -> None:
     """Install what is missing where we can; name it where we cannot."""
     missing = missing_programs()
     if missing and Path("/etc/debian_version").exists() and os.geteuid() == 0:
-        _install([DEBIAN_PACKAGES[name] for name in missing])
+        _install([package for name in missing for package in DEBIAN_PACKAGES[name].split()])
         missing = missing_programs()
     for name in missing:
         sys.stdout.write(f"{name} is not installed: the tests that need it are skipped\n")

@@ -10,7 +10,6 @@ import pytest
 
 from books import record_packets
 from imports import NOW, imported
-from meterbook.cli.import_lcl import import_lcl
 from meterbook.day_close import close_day
 from meterbook.domain.local_days import interval_starts
 from meterbook.domain.periods import Resolution, free_period
@@ -73,7 +72,7 @@ def test_47_packets_of_a_real_day_are_its_total_and_its_47_stamps(
 def test_the_year_2013_adds_up_the_same_by_day_month_and_year(
     database: Database, home_2: Path
 ) -> None:
-    lines = imported(import_lcl, database, home_2)
+    lines = imported("lcl", database, home_2)
 
     first, end = date(2013, 1, 1), date(2014, 1, 1)
     for resolution, count in _resolutions():

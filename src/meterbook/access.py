@@ -25,7 +25,7 @@ from litestar.handlers import BaseRouteHandler
 from meterbook.domain.host_probes import HostProbe
 from meterbook.domain.import_reports import Importing
 from meterbook.domain.meter_ids import MeterIdError, meter_id
-from meterbook.domain.networks import Network, is_within
+from meterbook.domain.networks import Network, address_behind, is_within
 from meterbook.domain.region_shapes import RegionMap
 from meterbook.queries.meter_places import MeterPlace, meter_place
 from meterbook.registry.accounts import Account, Role
@@ -69,6 +69,10 @@ class Book(msgspec.Struct, frozen=True):
     """Homes that must have reported a day before households see their average."""
     region_map: RegionMap | None = None
     """Shapes of the regions; None: no map."""
+    broker: tuple[str, int] = ("", 0)
+    """Host and port of the MQTT broker that is listened to; empty: there is none."""
+    is_stopping: Callable[[], bool] = lambda: False
+    """Whether this process has been told to stop."""
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -211,12 +215,11 @@ def _named_token(written: str) -> str:
 
 def client_address(request: ASGIConnection[Any, Any, Any, Any]) -> str:
     """Return where the request comes from: behind trusted proxies, what they say."""
-    proxies = book_of(request).trusted_proxies
-    address = request.client.host if request.client else ""
-    forwarded = request.headers.get("x-forwarded-for", "").split(",")
-    while forwarded and is_within(address, proxies):
-        address = forwarded.pop().strip() or address
-    return address
+    return address_behind(
+        request.client.host if request.client else "",
+        request.headers.get("x-forwarded-for", ""),
+        book_of(request).trusted_proxies,
+    )
 
 
 def came_by_tls(scope: Mapping[str, Any], *, proxies: Sequence[Network]) -> bool:

@@ -24,6 +24,7 @@ from litestar.types import ControllerRouterHandler
 from meterbook import __version__, access
 from meterbook.api import health
 from meterbook.api.errors import respond_with_problem
+from meterbook.api.influxql import EnergyQueries
 from meterbook.api.openapi import (
     SCHEMA_PATH,
     SWAGGER_UI_FOLDER,
@@ -32,6 +33,7 @@ from meterbook.api.openapi import (
     SchemaDocument,
 )
 from meterbook.api.routes import API_ROUTES, TOKEN_SCHEME
+from meterbook.api.worker_metrics import WorkerMetrics
 from meterbook.collecting import Collecting
 from meterbook.domain.local_days import time_zone
 from meterbook.domain.networks import networks
@@ -51,8 +53,9 @@ from meterbook.logs import configure_logs
 from meterbook.registry.personal_data import personal_data
 from meterbook.registry.sign_in import AttemptLimits
 from meterbook.settings import Settings, load_settings, region_map_of
-from meterbook.stopping import when_told_to_stop
+from meterbook.stopping import Stopping, asking_for_a_new_connection, stop_with_parent
 from meterbook.storage.database import Database
+from meterbook.supervision import supervised
 from meterbook.web.envelope import in_envelope
 from meterbook.web.live_streams import LiveStreams
 from meterbook.web.problem_page import as_page
@@ -87,6 +90,8 @@ class _Meterbook:
         configure_logs(settings.log_level)
         zone = time_zone(settings.timezone)
         self.settings = settings
+        self.stopping = Stopping(drain_s=settings.drain_seconds)
+        self.worker_metrics = WorkerMetrics()
         self.database = Database(settings.database_url)
         self.personal = personal_data(data_dir=settings.data_dir, secret_key=settings.secret_key)
         self.recorder = PacketRecorder(self.database, default_zone=settings.timezone)
@@ -100,7 +105,7 @@ class _Meterbook:
             session_idle_s=settings.session_idle_minutes * 60,
             clock=access.provide_now,
         )
-        senders = Senders(networks(settings.trusted_networks))
+        senders = _senders(settings)
         limits = PacketLimits(Decimal(str(settings.reading_kwh_max)))
         self.doors: dict[str, ASGIApplication] = {
             "/meter": PacketDoor(self.commits, senders=senders, limits=limits),
@@ -111,7 +116,6 @@ class _Meterbook:
                 upload_bytes_max=settings.upload_bytes_max,
             ),
         }
-
         pool = PoolRecorder(self.database, devices_max=settings.devices_max)
         self.deliveries: GroupCommit[Delivery, Outcome] = GroupCommit(
             pool.record, queue_max=settings.queue_readings_max
@@ -122,6 +126,7 @@ class _Meterbook:
             database=self.database,
             personal=self.personal,
             zone=zone,
+            energy=EnergyQueries(self.database),
         )
         self.listening = Listening(
             self.database,
@@ -144,22 +149,36 @@ class _Meterbook:
             input_days_kept=self.settings.input_days_kept,
             silent_intervals=self.settings.silent_intervals,
         )
-        with scheduler if self.settings.role in {"all", "jobs"} else nullcontext():
+        with (
+            self.worker_metrics.running(),
+            scheduler if self.settings.role in {"all", "jobs"} else nullcontext(),
+        ):
             # What start-up made stays for good: walking it again and again for garbage stopped
             # every request for 30 ms now and then.
             gc.collect()
             gc.freeze()
             is_collector = self.settings.role in {"all", "collect"}
-            when_told_to_stop(self.live.close)
+            stop_with_parent()
             async with (
                 self.collecting.running(is_on=is_collector),
                 self.listening.running(is_on=is_collector),
+                supervised(),
             ):
+                self.stopping.listen(
+                    self.live.close,
+                    self.collecting.hand_over,
+                    self.listening.hand_over,
+                    scheduler.hand_over,
+                )
                 yield
             self.live.close()
             await self.commits.close()
             await self.deliveries.close()
         self.database.close()
+
+
+def _senders(settings: Settings) -> Senders:
+    return Senders(networks(settings.trusted_networks), proxies=networks(settings.trusted_proxies))
 
 
 def create_app(settings: Settings | None = None) -> ASGIApplication:
@@ -177,6 +196,8 @@ def create_app(settings: Settings | None = None) -> ASGIApplication:
 
     async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
         path = scope["path"] if scope["type"] == "http" else ""
+        if running.stopping.has_begun and path:
+            send = asking_for_a_new_connection(scope, send)
         door = running.doors.get(path) or running.wire.door(path)
         if door is not None:
             await door(scope, receive, send)
@@ -209,6 +230,7 @@ def _litestar(running: _Meterbook) -> Litestar:
         compression_config=None,
     )
     app.state.live = running.live
+    app.state.worker_metrics = running.worker_metrics
     app.state.book = access.Book(
         database=running.database,
         personal=running.personal,
@@ -227,9 +249,12 @@ def _litestar(running: _Meterbook) -> Litestar:
             running.database,
             default_zone=settings.timezone,
             reading_kwh_max=Decimal(str(settings.reading_kwh_max)),
+            personal=running.personal,
         ),
         upload_bytes_max=settings.upload_bytes_max,
         region_group_min=settings.region_group_min,
         region_map=region_map_of(settings),
+        broker=running.listening.broker_address,
+        is_stopping=running.stopping.is_begun,
     )
     return app

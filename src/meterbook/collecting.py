@@ -40,6 +40,7 @@ class Collecting:
             HostRecorder(database).record, queue_max=POLLS_MAX
         )
         self.collector = Collector(self._plan_if_changed, self._deliver)
+        self._polling: asyncio.Task[None] | None = None
 
     @asynccontextmanager
     async def running(self, *, is_on: bool) -> AsyncIterator[None]:
@@ -47,15 +48,20 @@ class Collecting:
         if not is_on:
             yield
             return
-        polling = asyncio.create_task(
+        self._polling = asyncio.create_task(
             collect_in_shifts(self.collector, is_ours=self._is_ours, give_up=self._give_up)
         )
         try:
             yield
         finally:
-            polling.cancel()
-            await asyncio.gather(polling, return_exceptions=True)
+            self.hand_over()
+            await asyncio.gather(self._polling, return_exceptions=True)
             await self._commits.close()
+
+    def hand_over(self) -> None:
+        """Stop polling, for good, and let another process take the lease at once."""
+        if self._polling is not None and not self._polling.cancelling():
+            self._polling.cancel()
 
     def _plan_if_changed(self, version: int) -> PollPlan | None:
         with self._database.reading() as connection:

@@ -90,11 +90,13 @@ def record_readings(
     """
     Record the readings in their order and say what each did.
 
-    :param received_at_ms: rows that have it already count as stored by this very call.
+    :param received_at_ms: a row of these that has it already counts as stored by this very call.
     :raises ConcurrentChangeError: if another process recorded one of them in between.
     """
     before = _stored(connection, readings)
-    stored = {key: row for key, row in before.items() if row[2] != received_at_ms}
+    # In the same millisecond another process may have stored another value: that one is not ours.
+    ours = {(r.starts_at, r.channel_id, r.amount, int(r.quality), received_at_ms) for r in readings}
+    stored = {key: row for key, row in before.items() if (*key, *row) not in ours}
     outcomes: list[Recorded] = []
     superseded: list[tuple[int, ...]] = []
     for reading in readings:

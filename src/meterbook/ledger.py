@@ -159,10 +159,7 @@ def revisions(connection: sa.Connection, *, channel_id: int, day: int) -> list[L
         ledger_revisions.c.closed_at,
     ).where(ledger_revisions.c.day == day, ledger_revisions.c.channel_id == channel_id)
     found = connection.execute(current.union_all(earlier).order_by(sa.desc("revision")))
-    return [
-        LedgerEntry(_closed_day(row[: len(_DAY_COLUMNS)]), row.revision, row.closed_at)
-        for row in found
-    ]
+    return [LedgerEntry(_closed_day(row), row.revision, row.closed_at) for row in found]
 
 
 def decode_intervals(packed: bytes) -> list[int | None]:
@@ -182,8 +179,8 @@ def _changes(day: ClosedDay) -> dict[str, object]:
     }
 
 
-def _closed_day(row: Sequence[Any]) -> ClosedDay:
-    channel_id, day, energy, intervals, missing, quality, qualities = row
+def _closed_day(row: sa.Row[*tuple[Any, ...]]) -> ClosedDay:
+    channel_id, day, energy, intervals, missing, quality, qualities = row[: len(_DAY_COLUMNS)]
     return ClosedDay(
         channel_id,
         day,

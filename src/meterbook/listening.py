@@ -54,6 +54,15 @@ class Listening:
         self._limits = limits
         self._default_zone = default_zone
         self._holder = f"{os.getpid()}-{secrets.token_hex(8)}"
+        self._listener: asyncio.Task[None] | None = None
+
+    @property
+    def broker_address(self) -> tuple[str, int]:
+        """Host and port of the broker; empty where there is none."""
+        if self._plan is None:
+            return "", 0
+        broker = self._plan[0].broker
+        return broker.host, broker.port
 
     @asynccontextmanager
     async def running(self, *, is_on: bool) -> AsyncIterator[None]:
@@ -78,14 +87,28 @@ class Listening:
             may_run=self._may_run,
             publish=publisher.run,
         )
-        listener = asyncio.create_task(intake.run())
+        self._listener = asyncio.create_task(self._listen(intake))
         try:
             yield
         finally:
-            listener.cancel()
-            await asyncio.gather(listener, return_exceptions=True)
-            with suppress(sa.exc.SQLAlchemyError), self._database.writing() as connection:
-                end_lease(connection, job=SCHEME, holder=self._holder)
+            self.hand_over()
+            await asyncio.gather(self._listener, return_exceptions=True)
+
+    def hand_over(self) -> None:
+        """Stop listening, for good, and let another process take the lease at once."""
+        if self._listener is not None and not self._listener.cancelling():
+            self._listener.cancel()
+
+    async def _listen(self, intake: MqttIntake) -> None:
+        try:
+            await intake.run()
+        finally:
+            with suppress(sa.exc.SQLAlchemyError):
+                await asyncio.to_thread(self._give_up)
+
+    def _give_up(self) -> None:
+        with self._database.writing() as connection:
+            end_lease(connection, job=SCHEME, holder=self._holder)
 
     def _may_run(self) -> bool:
         with self._database.writing() as connection:

@@ -1,8 +1,9 @@
 """
 Settings: one table of name, default and sentence.
 
-The environment (`METERBOOK_*`) wins over `meterbook.toml`, that over the default. Modules never
-read settings; `app` and `cli` hand them the values they need.
+The environment (`METERBOOK_*`) wins over `meterbook.toml`, that over the default. What is secret
+may also stand in a file that `METERBOOK_..._FILE` names, as containers and systemd hand secrets
+over. Modules never read settings; `app` and `cli` hand them the values they need.
 """
 
 import math
@@ -61,6 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     mqtt_discovery_prefix: str = "homeassistant"
     mqtt_publish_meters: str = ""
     mqtt_publish_seconds: int = 60
+    drain_seconds: int = 0
     log_level: str = "info"
     role: str = "all"
 
@@ -113,10 +115,14 @@ SENTENCES = {
     "mqtt_discovery_prefix": "Where Home Assistant's discovery messages are read and written.",
     "mqtt_publish_meters": "Meter IDs whose figures are published, comma-separated.",
     "mqtt_publish_seconds": "How often figures that have changed are published.",
+    "drain_seconds": "How long after SIGTERM all is answered while /health/ready says 503.",
     "log_level": "debug, info, warning or error.",
-    "role": "all, web (only answers), collect (polls hosts) or jobs; `serve --role` sets it.",
+    "role": "all, web (only answers), collect (polls hosts) or jobs; `serve --role` wins.",
 }
 SECRETS = frozenset({"secret_key"})
+FROM_FILES = frozenset({"database", "secret_key", "mqtt_url"})
+"""Settings that hold or may hold a secret: METERBOOK_DATABASE_FILE names a file with the URL."""
+SECRET_BYTES_MAX = 65_536  # a secret is a line; whoever names a book instead hears so at once
 ROLES = ("all", "web", "collect", "jobs")
 NEVER_ZERO = frozenset(
     {
@@ -204,13 +210,35 @@ def _collect(environment: Mapping[str, str], directory: Path) -> dict[str, tuple
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SettingsError(f"{SETTINGS_FILE}: {error}") from None
         found |= {name: (value, SETTINGS_FILE) for name, value in content.items()}
-    for variable, value in environment.items():
+    for variable, text in environment.items():
         if variable.startswith(ENVIRONMENT_PREFIX) and not variable.startswith("METERBOOK_TEST_"):
-            found[variable.removeprefix(ENVIRONMENT_PREFIX).lower()] = (value, variable)
+            name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+            secret = name.removesuffix("_file")
+            if secret == name or secret not in FROM_FILES:
+                found[name] = (text, variable)
+            elif (direct := variable.removesuffix("_FILE")) in environment:
+                raise SettingsError(f"{variable}: {direct} is set too")
+            else:
+                found[secret] = (_secret_in(text, variable=variable), variable)
     for name, (_, origin) in found.items():
         if name not in SENTENCES:
             raise SettingsError(f"{origin}: there is no setting {name!r}")
     return found
+
+
+def _secret_in(file: str, *, variable: str) -> str:
+    try:
+        with Path(file).open("rb") as opened:
+            secret = opened.read(SECRET_BYTES_MAX + 1)
+    except OSError as error:
+        raise SettingsError(f"{variable}: {file}: {error.strerror}") from None
+    try:
+        text = secret.decode("utf-8").strip()
+    except UnicodeDecodeError:
+        text = ""
+    if not text or len(secret) > SECRET_BYTES_MAX:
+        raise SettingsError(f"{variable}: {file} does not hold a line of text")
+    return text
 
 
 def _convert(found: Mapping[str, tuple[Any, str]]) -> Settings:

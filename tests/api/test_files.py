@@ -111,6 +111,21 @@ def test_a_form_carries_a_packed_file(server: Server, operator: str, shared_data
     assert (report["file"], report["format"], report["readings"]) == (file.name, "nem12", 96)
 
 
+def test_the_seeds_files_are_imported_as_any(server: Server, owner: str, operator: str) -> None:
+    master = '{"519": {"name": "", "previous_day": {"00:31": 1}, "2024-06-01": 5.5}}'
+    dry = imported(server, operator, master, dry_run="true").json()
+    stored = imported(server, operator, master, format="masterdb").json()
+    assert (dry["format"], dry["new_days"], stored["new_days"]) == ("masterdb", 1, 1)
+    assert "1 meters whose previous_day does not add up" in stored["notes"][0]
+    assert imported(server, owner, master).status_code == 400
+    recovery = '{"519": {"00:31": 1, "01:01": 2}}'
+    assert "say its day" in imported(server, operator, recovery).json()["detail"]
+    filled = imported(server, operator, recovery, day="2024-06-02").json()
+    assert (filled["readings"], filled["new_days"], filled["book_stands"]) == (2, 1, True)
+    other = imported(server, operator, recovery.replace("2}", "3}"), day="2024-06-02").json()
+    assert (other["differing"], other["revised_days"]) == (1, 0)
+
+
 def test_a_file_that_is_too_large_is_a_413(tmp_path: Path) -> None:
     with running_server(tmp_path, settings={"upload_bytes_max": "2000"}) as small:
         database = Database(f"sqlite:///{tmp_path / 'meterbook.sqlite'}")
@@ -142,10 +157,30 @@ def test_a_household_gets_all_its_own_and_nothing_else(
     with client_of(server.url, owner) as client:
         archive = zipfile.ZipFile(io.BytesIO(client.get("/exports/zip").content))
         foreign = client.get("/exports/csv", params={"meter": 518})
+        unknown = client.get("/exports/csv", params={"meter": 999_999_998})
     rows = archive.read("readings.csv").decode().splitlines()
     assert {row.split(",")[0] for row in rows[1:]} == {str(METER)}
     assert b"UsagePoint/515" in archive.read("readings.xml")
-    assert len(foreign.text.splitlines()) == 1
+    assert (foreign.status_code, foreign.json()["detail"]) == (404, "no such meter")
+    assert foreign.json() == unknown.json()
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "problem"),
+    [
+        ({"meter": 999_999_998}, 404, "no such meter"),
+        ({"user": 999_999_998}, 404, "no such user"),
+        ({"region": "Nowhere"}, 404, "no such meter"),
+        ({"from": "2024-06-02", "to": "2024-06-02"}, 400, "to must be after from"),
+    ],
+)
+def test_an_export_of_nothing_that_is_there_is_an_error(
+    server: Server, operator: str, query: dict[str, str | int], status: int, problem: str
+) -> None:
+    with client_of(server.url, operator) as client:
+        answer = client.get("/exports/espi", params=query)
+        assert client.get("/exports/csv", params={"from": "2100-01-01"}).status_code == 200
+    assert (answer.status_code, answer.json()["detail"]) == (status, problem)
 
 
 def octopus(server: Server, token: str, **query: Any) -> dict[str, Any]:

@@ -59,6 +59,16 @@ DECISIONS: dict[str, frozenset[str]] = {
     "POST /account/password": frozenset(),  # forms
     "POST /account/email": frozenset(),
     "POST /account/sign-out-others": frozenset(),
+    "GET /devices": SIGNED_IN,
+    "GET /devices/unclaimed": STAFF,
+    "GET /devices/{device_id:int}": OWNER | STAFF,
+    "GET /devices/{device_id:int}/inputs/{input_id:int}": OWNER | STAFF,
+    "POST /devices/keys": frozenset(),  # forms
+    "POST /devices/keys/{key_id:int}/revoke": frozenset(),
+    "POST /devices/{device_id:int}": frozenset(),
+    "POST /devices/{device_id:int}/owner": frozenset(),
+    "POST /devices/{device_id:int}/inputs/{input_id:int}": frozenset(),
+    "POST /devices/{device_id:int}/inputs/{input_id:int}/end": frozenset(),
     "GET /manage": ADMIN,
     "GET /manage/audit": ADMIN,
     "GET /manage/{kind:str}": ADMIN,

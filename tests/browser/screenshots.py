@@ -39,6 +39,7 @@ PAGES = {
     "consumption-month": ("household", f"{METER}/consumption?period=prev-month"),
     "files": ("household", "/files"),
     "account": ("household", "/account"),
+    "devices": ("household", "/devices"),
     "dashboard": ("operator", "/management-dashboard/"),
     "dashboard-month": ("operator", "/management-dashboard/?period=prev-month"),
     "region": ("operator", "/management-dashboard/region?region=Central%20London"),
@@ -46,6 +47,7 @@ PAGES = {
     "unclaimed": ("operator", "/management-dashboard/unclaimed"),
     "conflicts": ("operator", "/management-dashboard/conflicts"),
     "operator-meters": ("operator", "/profile"),
+    "unclaimed-devices": ("operator", "/devices/unclaimed"),
     "manage": ("admin", "/manage"),
     **{
         f"manage-{kind}": ("admin", f"/manage/{kind}")

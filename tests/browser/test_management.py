@@ -108,7 +108,7 @@ def test_regions_of_the_map_lead_to_their_pages(page: Page) -> None:
 @pytest.mark.parametrize("page", [(360, "light")], indirect=True)
 def test_an_admin_edits_a_host_and_what_is_wrong_stands_beside_the_field(page: Page) -> None:
     page.goto("/profile")
-    follow(page, "nav a:has-text('Devices')")
+    follow(page, "nav a:has-text('Administration')")
     follow(page, "main a:has-text('Hosts')")
     follow(page, "table a")
     page.fill("#port", "70000")
@@ -147,3 +147,34 @@ def test_an_open_dashboard_moves_when_the_days_are_summed_anew(
     RegionUpkeep(database, silent_intervals=4).run(now=int(time.time()), took_s=time.monotonic)
     database.close()
     page.wait_for_selector("html[data-live-updates]", state="attached")
+
+
+@pytest.mark.parametrize("page", [(360, "light")], indirect=True)
+def test_a_device_is_given_a_key_sends_and_is_claimed(
+    page: Page, opened: tuple[Server, str, str]
+) -> None:
+    page.goto("/profile")
+    follow(page, "nav a:has-text('Devices')")
+    page.fill("#label", "Roof")
+    follow(page, "button:has-text('Make a key')")
+    key = page.input_value("#secret")
+    page.locator("summary:has-text('emonHub')").click()
+    page.locator("[data-copies]:visible").click()
+    page.wait_for_selector("button:has-text('Copied')")
+    must_be_good(page)
+    with client_of(opened[0].url) as device:
+        sent = {"apikey": key, "node": "roof", "fulljson": '{"energy_total": 12.5}'}
+        assert device.post("/input/post", data=sent).json() == {"success": True}
+    page.goto("/devices")
+    follow(page, "table a:has-text('energy_total')")
+    page.select_option("#mapping", "counter")
+    page.fill("#unit", "V")
+    follow(page, "button:has-text('Claim')")
+    assert page.evaluate("document.activeElement.id") == "unit"
+    page.fill("#unit", "kWh")
+    follow(page, "button:has-text('Claim')")
+    follow(page, "table a:has-text('energy_total')", axe=False)
+    follow(page, "button:has-text('End the claim')", axe=False)
+    page.goto("/devices/unclaimed")
+    must_be_good(page)
+    follow(page, "h2 a")

@@ -79,6 +79,8 @@ def test_an_export_of_nothing_that_is_there_is_an_error(tmp_path: Path) -> None:
     wrong = run(tmp_path / "d", *flags, "--from", "2013-07-02", "--to", "2013-07-01")
     assert wrong.returncode == 2
     assert wrong.stderr.splitlines() == ["meterbook: Invalid value for --to: must be after --from"]
+    nowhere = run(tmp_path / "d", *flags, "--region", "Nowhere")
+    assert nowhere.stderr.splitlines() == ["meterbook: there is no meter in Nowhere"]
     assert not out.exists()
     assert run(tmp_path / "d", *flags, "--meter", "1").returncode == 0
 

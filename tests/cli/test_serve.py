@@ -52,3 +52,15 @@ def test_a_book_that_is_not_there_is_never_in_order(tmp_path: Path, command: lis
     assert done.returncode == 1
     assert done.stderr == f"meterbook: there is no book in {tmp_path}\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_certificate_needs_its_key(tmp_path: Path) -> None:
+    (tmp_path / "chain.pem").write_text("no certificate", encoding="ascii")
+    (tmp_path / "key.pem").write_text("no key", encoding="ascii")
+    alone = run_command("serve", "--tls-certificate", "chain.pem", folder=tmp_path)
+    wrong = run_command(
+        "serve", "--tls-certificate", "chain.pem", "--tls-key", "key.pem", folder=tmp_path
+    )
+    assert (alone.returncode, wrong.returncode) == (2, 1)
+    assert "belong together" in alone.stderr
+    assert wrong.stderr == "meterbook: chain.pem and key.pem are no certificate and its key\n"

@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -83,3 +84,80 @@ def test_a_jump_beyond_the_rated_power_is_no_energy() -> None:
     before = [(FIRST_MS + 300_000 * i, 1_000_000 + 10_000 * i) for i in range(13)]
     after = [(FIRST_MS + 300_000 * i, 10**14 + 10_000 * i) for i in range(13, 26)]
     assert {energy_wh for _, energy_wh, _ in counted([*before, *after])} == {60}
+
+
+def regular(every_s: int, *, late_s: list[int], count: int) -> list[Sample]:
+    """Return samples of 1 kW, each some seconds after its time."""
+    stamps = [every_s * i + late_s[i % len(late_s)] for i in range(count)]
+    return [(FIRST_MS + 1000 * at, at * 1_000_000 // 3600) for at in stamps]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu"])
+@pytest.mark.parametrize(
+    ("every_s", "late_s"),
+    [
+        (1800, [0]),
+        (1800, [7, 12, 3]),
+        (1800, [-5, 8]),
+        (900, [400, 431]),
+        (600, [0]),
+        (300, [1, 9]),
+    ],
+    ids=["on the marks", "after them", "around them", "quarters", "ten minutes", "five minutes"],
+)
+def test_what_a_regular_sampler_measured_is_no_estimate(
+    every_s: int, late_s: list[int], zone: str
+) -> None:
+    offset_s = grid_offset_s(time_zone(zone))
+    samples = [
+        (at_ms + offset_s * 1000, amount)
+        for at_ms, amount in regular(every_s, late_s=late_s, count=7 * 1800 // every_s)
+    ]
+    made = counted(samples, offset_s=offset_s)
+    assert len(made) >= 4
+    assert {quality for _, _, quality in made} == {Quality.RAW}
+    assert all(abs(energy_wh - 500) <= 1 for _, energy_wh, _ in made)
+
+
+@pytest.mark.parametrize(
+    ("away", "estimated"),
+    [
+        (range(2, 2), []),
+        (range(13, 18), []),  # from 01:05 to 01:30: its half-hour's ends were read
+        (range(12, 18), []),  # from 01:00, its beginning, on
+        (range(10, 16), [1, 2]),  # 00:50 to 01:20: what was there at 01:00 is a guess
+        (range(11, 23), [1, 2, 3]),  # 00:55 to 01:55
+        (range(12, 24), [2, 3]),  # 01:00 to 02:00: nobody knows where 01:30 was
+    ],
+    ids=["never", "within", "whole", "a mark", "two", "from mark to mark"],
+)
+def test_a_half_hour_is_estimated_where_an_end_of_it_was_not_read(
+    away: range, estimated: list[int]
+) -> None:
+    samples = regular(300, late_s=[0], count=37)
+    kept = [
+        sample for i, sample in enumerate(samples) if i not in away or i in {away[0], away[-1] + 1}
+    ]
+    made = counted(kept)
+    assert [starts_at * 1000 - FIRST_MS for starts_at, _, _ in made] == [
+        1_800_000 * i for i in range(6)
+    ]
+    guessed = [i for i, (_, _, quality) in enumerate(made) if quality != Quality.RAW]
+    assert guessed == estimated
+    assert sum(energy_wh for _, energy_wh, _ in made) == 3000
+
+
+@settings(deadline=None)
+@given(STEPS, st.integers(0, 1799))
+def test_a_half_hour_that_is_no_estimate_was_read_near_its_ends(
+    steps: list[tuple[int, int]], shift_s: int
+) -> None:
+    samples = [(at_ms + 1000 * shift_s, amount) for at_ms, amount in risen(steps)]
+    for starts_at, _, quality in counted(samples):
+        if quality != Quality.RAW:
+            continue
+        for mark_ms in (starts_at * 1000, (starts_at + 1800) * 1000):
+            before = max((at_ms for at_ms, _ in samples if at_ms <= mark_ms), default=0)
+            after = min((at_ms for at_ms, _ in samples if at_ms >= mark_ms), default=10**15)
+            near = min(mark_ms - before, after - mark_ms) <= 60_000
+            assert near or after - before <= 960_000

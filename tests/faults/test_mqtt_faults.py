@@ -3,18 +3,21 @@
 import json
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from brokers import Mosquitto, running_broker
 from device_owners import samples_of
+from meterbook.domain.local_days import utc_text
 from meterbook.storage.database import Database
 from meterbook.storage.migrate import migrate
-from meterbook.storage.tables import job_leases
-from servers import running_server
+from meterbook.storage.tables import daybook, job_leases, superseded_readings
+from servers import Server, running_server
 
 HERE = Path(__file__).parent
+METER = 271_828
 WAIT_S_MAX = 40
 
 
@@ -83,40 +86,88 @@ def killed_before_its_commit(
     return came
 
 
-def test_nothing_is_lost_when_broker_and_server_go_and_come_back(
-    sqlite_url: str, tmp_path: Path
+class Steady:
+    """Messages one after the other: a sample and a packet of a meter each."""
+
+    def __init__(self, broker: Mosquitto) -> None:
+        self._broker = broker
+        self._first = int(time.time()) // 1800 * 1800 - 100 * 1800
+        self.count = 0
+
+    def send(self, count: int) -> None:
+        """Publish so many more, each acknowledged by the broker."""
+        for number in range(self.count, self.count + count):
+            sample = {"energy": number, "time": self._first + number}
+            self._broker.publish("emon/steady", json.dumps(sample))
+            stamp = utc_text(self._first + number * 1800 + 60)
+            packet = {"id": METER, "timestamp": stamp, "reading_kWh": number / 1000}
+            self._broker.publish("meterbook/packets", json.dumps(packet))
+        self.count += count
+
+    @property
+    def samples(self) -> list[tuple[int, float]]:
+        """What must be stored of the samples."""
+        return [((self._first + number) * 1000, float(number)) for number in range(self.count)]
+
+    @property
+    def readings(self) -> list[tuple[int, int]]:
+        """What must be in the books of the packets."""
+        return [(self._first + (number - 1) * 1800, number) for number in range(self.count)]
+
+
+def stored(book: Database) -> tuple[list[tuple[int, float]], list[tuple[int, int]]]:
+    with book.reading() as connection:
+        rows = connection.execute(
+            sa.select(daybook.c.starts_at, daybook.c.amount).order_by(daybook.c.starts_at)
+        )
+        readings = [(row[0], row[1]) for row in rows]
+    return samples_of(book, "mqtt", "emon/steady").get("energy", []), readings
+
+
+def test_nothing_is_lost_when_broker_and_servers_go_and_come_back(
+    sqlite_url: str, postgres_url: str, tmp_path: Path
 ) -> None:
-    book = Database(sqlite_url)
-    migrate(book)
-    folder = tmp_path / "data"
-    stamp = int(time.time()) - 10_000
-    sent: list[int] = []
+    """Two servers with a session each listen to one broker: SQLite's and PostgreSQL's."""
+    books = {"sqlite": Database(sqlite_url), "postgresql": Database(postgres_url)}
 
-    def send(count: int) -> None:
-        for _ in range(count):
-            at = stamp + len(sent)
-            broker.publish("emon/steady", json.dumps({"energy": len(sent), "time": at}))
-            sent.append(at)
+    def start(stack: ExitStack, broker: Mosquitto) -> list[Server]:
+        servers = [
+            stack.enter_context(
+                running_server(
+                    tmp_path / engine,
+                    database_url=url,
+                    settings=settings_of(broker) | {"mqtt_client_id": engine},
+                )
+            )
+            for engine, url in (("sqlite", sqlite_url), ("postgresql", postgres_url))
+        ]
+        assert wait_for(lambda: all(is_listening(tmp_path / engine) for engine in books))
+        return servers
 
-    def stored() -> list[tuple[int, float]]:
-        return samples_of(book, "mqtt", "emon/steady").get("energy", [])
+    def is_all_there() -> bool:
+        expected = (steady.samples, steady.readings)
+        return all(stored(book) == expected for book in books.values())
 
-    with running_broker(tmp_path / "broker") as broker:
-        given = {"database_url": sqlite_url, "settings": settings_of(broker)}
-        with running_server(folder, **given) as server:  # type: ignore[arg-type]
-            assert wait_for(lambda: is_listening(folder))
-            time.sleep(0.3)
-            send(5)
-            broker.stop()
-            broker.start()
-            send(5)
-            assert wait_for(lambda: len(stored()) == 10)
-            assert server.stop() == 0
-        send(5)
+    with running_broker(tmp_path / "broker") as broker, ExitStack() as stack:
+        steady = Steady(broker)
+        servers = start(stack, broker)
+        time.sleep(0.3)
+        steady.send(4)
         broker.stop()
         broker.start()
-        forget_the_lease(book)
-        with running_server(folder, **given):  # type: ignore[arg-type]
-            assert wait_for(lambda: len(stored()) == 15)
-    assert stored() == [(at * 1000, float(i)) for i, at in enumerate(sent)]
-    book.close()
+        steady.send(4)
+        assert wait_for(is_all_there)
+        steady.send(4)
+        for server in servers:
+            server.kill()
+        steady.send(4)
+        broker.stop()
+        broker.start()
+        for book in books.values():
+            forget_the_lease(book)
+        start(stack, broker)
+        assert wait_for(is_all_there), [stored(book) for book in books.values()]
+    for book in books.values():
+        with book.reading() as connection:
+            assert connection.scalar(sa.select(sa.func.count(superseded_readings.c.amount))) == 0
+        book.close()

@@ -103,7 +103,7 @@ def test_a_counter_is_in_the_books_from_its_first_sample_once(database: Database
     send(database, COUNTER)
     give_to_somebody(database)
     claim(database, InputClaim(Mapping.COUNTER, "kWh", meter_id=77))
-    expected = [(1800 * i, 300, int(Quality.ESTIMATED_INTERPOLATED)) for i in range(4)]
+    expected = [(1800 * i, 300, int(Quality.RAW)) for i in range(4)]
     assert readings(database) == expected
     # Claimed again, sent again, recorded again: the same.
     claim(database, InputClaim(Mapping.COUNTER, "kWh", meter_id=77))

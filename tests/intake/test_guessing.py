@@ -4,7 +4,10 @@ import time
 from pathlib import Path
 
 import httpx
+import pytest
 
+from meterbook.domain.networks import networks
+from meterbook.intake.senders import REFUSALS_PER_MINUTE_MAX, Senders
 from servers import running_server
 
 PACKET = {"id": 1, "timestamp": "2025-02-08T00:31:00Z", "reading_kWh": 5.5}
@@ -23,3 +26,21 @@ def test_guessing_keys_is_slowed_down(sqlite_url: str, tmp_path: Path) -> None:
     assert answers[0].status_code == 401
     assert answers[-1].status_code == 429
     assert 0 < int(answers[-1].headers["retry-after"]) <= 60
+
+
+@pytest.mark.parametrize(
+    ("proxies", "owner_waits"), [("10.0.0.0/8", False), ("", True)], ids=["trusted", "unknown"]
+)
+def test_behind_a_trusted_proxy_only_the_guesser_has_to_wait(
+    proxies: str, *, owner_waits: bool
+) -> None:
+    senders = Senders((), proxies=networks(proxies))
+    for _ in range(REFUSALS_PER_MINUTE_MAX):
+        senders.refused(_through_proxy("198.51.100.1"), now=0)
+    assert senders.must_wait_s(_through_proxy("198.51.100.1"), now=0) == 60
+    assert bool(senders.must_wait_s(_through_proxy("198.51.100.2"), now=0)) is owner_waits
+
+
+def _through_proxy(address: str) -> dict[str, object]:
+    headers = [(b"x-forwarded-for", f"203.0.113.9, {address}".encode())]
+    return {"client": ("10.0.0.1", 1), "headers": headers}

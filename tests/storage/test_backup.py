@@ -1,16 +1,32 @@
 """Backup and restore on both engines."""
 
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 
+from commands import run_command
 from meterbook.intake.packet_fields import Packet
 from meterbook.intake.recorder import Arrival, PacketRecorder
-from meterbook.storage.backup import BackupError, back_up, restore
+from meterbook.storage.backup import MANIFEST, BackupError, back_up, read_manifest, restore
 from meterbook.storage.database import Database
+from meterbook.storage.kept_backups import backup_name, remove_old_backups
 
 NOW = 1_760_000_000
+KILLED_BEFORE_ITS_MANIFEST = """
+import os, signal, sys
+from pathlib import Path
+from meterbook.storage.backup import back_up
+from meterbook.storage.database import Database
+back_up(Database(sys.argv[1]), Path(sys.argv[2]), key_file=None, now=0,
+        examine=lambda _copied: os.kill(os.getpid(), signal.SIGKILL))
+"""
 
 
 def record(database: Database, meter_id: int) -> None:
@@ -66,16 +82,19 @@ def test_a_book_is_never_overwritten(database: Database, tmp_path: Path) -> None
     assert len(rows(database)) == 100
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [lambda whole: whole[:5000] + b"?" + whole[5001:], lambda whole: whole[:-4096], lambda _: b""],
+    ids=["changed", "cut", "empty"],
+)
 def test_a_damaged_backup_is_refused_before_anything_is_touched(
-    sqlite_database: Database, tmp_path: Path
+    sqlite_database: Database, tmp_path: Path, damage: Callable[[bytes], bytes]
 ) -> None:
     record(sqlite_database, 1)
     manifest = back_up(sqlite_database, tmp_path / "backup", key_file=None, now=NOW)
     [name] = manifest.digests
     copy = tmp_path / "backup" / name
-    damaged = bytearray(copy.read_bytes())
-    damaged[5000] ^= 1
-    copy.write_bytes(damaged)
+    copy.write_bytes(damage(copy.read_bytes()))
 
     target = tmp_path / "new.sqlite"
     with pytest.raises(BackupError, match="damaged"):
@@ -90,3 +109,85 @@ def test_a_backup_into_a_folder_with_something_in_it_is_refused(
     (tmp_path / "backup" / "diary.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(BackupError, match="not empty"):
         back_up(sqlite_database, tmp_path / "backup", key_file=None, now=NOW)
+
+
+def test_a_disk_that_fills_up_is_named_and_leaves_nothing_behind(
+    database: Database, tmp_path: Path
+) -> None:
+    record(database, 1)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8192, limits[1]))
+        with pytest.raises(BackupError, match="no backup in"):
+            back_up(database, tmp_path / "backup", key_file=None, now=NOW)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list((tmp_path / "backup").iterdir()) == []
+    back_up(database, tmp_path / "backup", key_file=None, now=NOW)
+
+
+def test_a_backup_killed_on_the_way_does_not_look_whole(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    record(sqlite_database, 1)
+    folder = tmp_path / "backup"
+    url = str(sqlite_database.url)
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED_BEFORE_ITS_MANIFEST, url, folder], check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert list(folder.iterdir())
+    with pytest.raises(BackupError, match="not a whole backup"):
+        read_manifest(folder)
+
+
+def test_a_copy_is_examined_as_it_is_and_its_rows_are_counted(
+    database: Database, tmp_path: Path
+) -> None:
+    record(database, 1)
+    seen: list[int] = []
+
+    def examine(copied: sa.Connection) -> None:
+        record(database, 2)  # what comes meanwhile is not in it
+        seen.append(copied.exec_driver_sql("SELECT count(*) FROM daybook").scalar_one())
+
+    manifest = back_up(database, tmp_path / "backup", key_file=None, now=NOW, examine=examine)
+    assert seen == [100]
+    assert manifest.rows["daybook"] == 100
+    assert manifest.rows["meters"] == 1
+    kept = {path.name for path in (tmp_path / "backup").iterdir()}
+    assert kept == {MANIFEST, *manifest.digests}
+
+
+def test_the_newest_backups_are_kept_and_nothing_else_is_touched(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    for age in range(4):
+        folder = tmp_path / backup_name(NOW - age * 86_400)
+        back_up(sqlite_database, folder, key_file=None, now=NOW)
+    unfinished = tmp_path / backup_name(NOW - 90_000)
+    unfinished.mkdir()
+    (tmp_path / "diary").mkdir()
+    remove_old_backups(tmp_path, kept=2)
+    kept = sorted(path.name for path in tmp_path.iterdir() if path.is_dir())
+    assert kept == [backup_name(NOW - 86_400), backup_name(NOW), "diary"]
+
+
+def test_the_command_keeps_so_many_and_says_that_the_copied_book_is_in_order(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    assert sqlite_database.sqlite_file == tmp_path / "meterbook.sqlite"
+    record(sqlite_database, 1)
+    backups = tmp_path / "backups"
+    back_up(sqlite_database, backups / backup_name(NOW), key_file=None, now=NOW)
+    done = run_command("backup", str(backups), "--keep", "1", "--verify", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"removed {backups / backup_name(NOW)}" in done.stdout
+    [kept] = backups.iterdir()
+    assert read_manifest(kept).rows["daybook"] == 100
+    with sqlite_database.writing() as connection:
+        connection.exec_driver_sql("UPDATE daybook SET channel_id = 99")
+    done = run_command("backup", str(backups), "--keep", "2", "--verify", folder=tmp_path)
+    assert done.returncode == 1
+    assert "not in order" in done.stderr
+    assert len(list(backups.iterdir())) == 2

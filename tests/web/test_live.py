@@ -155,6 +155,8 @@ def test_no_open_page_keeps_the_server_from_stopping(server: Server, book: Datab
         assert server.stop() == 0
         assert time.monotonic() - began < 8
         assert page.has_ended.wait(WAIT_S)
+    # Told that it ended, the page would not come back to the next server.
+    assert [event for event in page.events if event[0] == "end"] == []
 
 
 def test_an_account_watches_so_many_pages_and_no_more(sqlite_url: str, tmp_path: Path) -> None:

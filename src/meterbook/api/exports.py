@@ -12,8 +12,9 @@ from meterbook.access import Visit
 from meterbook.api.wire import ID_MAX, NO_CONTROLS
 from meterbook.domain.meter_ids import METER_ID_MAX
 from meterbook.exports.formats import EXPORT_FORMATS
-from meterbook.exports.selection import Selection
+from meterbook.exports.selection import Selection, require_selectable
 from meterbook.exports.temporary import temporary_file
+from meterbook.registry import users
 
 Format = Annotated[Literal["csv", "parquet", "nem12", "espi", "zip"], PathParameter()]
 Meter = Annotated[int | None, QueryParameter(ge=1, le=METER_ID_MAX)]
@@ -40,7 +41,7 @@ def export_readings(
     Send the readings of a meter, an account, a region, or of all the caller may see.
 
     `from` and `to` are days on each meter's own clock, `to` not included. A household gets its own
-    meters, whatever it asks for.
+    meters; one that is unknown or another account's is a 404.
     """
     chosen = EXPORT_FORMATS[format]
     with visit.reading() as (connection, account):
@@ -51,6 +52,9 @@ def export_readings(
             first_day=first_day,
             end_day=end_day,
         )
+        if selection.account_id is not None:
+            users.user(connection, account_id=selection.account_id)
+        require_selectable(connection, selection)
         content = temporary_file(connection, format, selection, now=visit.now)
     return Stream(
         content,

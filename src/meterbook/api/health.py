@@ -4,9 +4,10 @@ import msgspec
 import sqlalchemy as sa
 from litestar import Request, Response, get
 from litestar.datastructures import State
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from meterbook.access import book_of
+from meterbook.api.worker_metrics import WorkerMetrics
 from meterbook.storage.database import NotDurableError
 from meterbook.storage.migrate import is_current
 
@@ -29,7 +30,10 @@ def live() -> dict[str, str]:
 def ready(request: Request[object, object, State]) -> Response[Readiness]:
     """Answer 200 if packets can be stored and questions answered, else 503 and why not."""
     checks: dict[str, str] = {}
-    database = book_of(request).database
+    book = book_of(request)
+    database = book.database
+    if book.is_stopping():
+        checks["stopping"] = "this process ends soon: ask another one"
     try:
         with database.reading() as connection:
             checks["database"] = "ok"
@@ -54,6 +58,7 @@ def ready(request: Request[object, object, State]) -> Response[Readiness]:
     summary="Prometheus metrics",
     security=[{}],
 )
-def metrics() -> Response[bytes]:
-    """Answer with the counters of this process."""
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+def metrics(request: Request[object, object, State]) -> Response[bytes]:
+    """Answer with the counters of every worker of this server, told apart by `worker`."""
+    counted: WorkerMetrics = request.app.state.worker_metrics
+    return Response(counted.text(), media_type=CONTENT_TYPE_LATEST)

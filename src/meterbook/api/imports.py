@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -49,6 +50,7 @@ async def import_file(
     unit: FromQuery[Literal["wh", "kwh", "mwh", "kw"] | None] = None,
     dates: FromQuery[Literal["ymd", "dmy", "mdy"] | None] = None,
     energy: Words = None,
+    day: FromQuery[date | None] = None,
     partial: FromQuery[bool] = False,  # noqa: FBT002 Litestar calls by name
     dry_run: FromQuery[bool] = False,  # noqa: FBT002 the same
 ) -> Response[ImportReport | ImportProblem]:
@@ -56,7 +58,8 @@ async def import_file(
     Store a file whole, or say why not; `dry_run=true` only says what would become of it.
 
     The format is found by itself, also in zip, gzip and zstd. A household imports into its own
-    meters: `meter=12`, or `meter=NAME=12`, says which one a name in the file means.
+    meters: `meter=12`, or `meter=NAME=12`, says which one a name in the file means. `day` is
+    that of a recovery file whose name does not say it.
     """
     own, account_id = await asyncio.to_thread(_own_meters, visit)
     with tempfile.TemporaryDirectory(prefix="meterbook-import-") as folder:
@@ -76,6 +79,7 @@ async def import_file(
             unit=unit,
             dates=dates,
             energy=tuple(energy or ()),
+            day=day,
             partial=partial,
             dry_run=dry_run,
         )

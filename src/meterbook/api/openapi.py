@@ -16,6 +16,7 @@ from litestar.openapi.plugins import OpenAPIRenderPlugin
 from meterbook.api.doors import DOOR_PATHS, DOOR_SCHEMAS
 from meterbook.api.routes import TOKEN_SCHEME
 from meterbook.api.seed_examples import SEED_EXAMPLES
+from meterbook.api.wire_doors import WIRE_PATHS
 from meterbook.problems import PROBLEM_JSON, TITLES, Problem
 
 SCHEMA_PATH = "/schema"
@@ -44,6 +45,7 @@ def completed(schema: dict[str, Any]) -> dict[str, Any]:
     for path, item in schema["paths"].items():
         for method, operation in item.items():
             operation["responses"] |= _problem_responses(path, method, operation)
+    schema["paths"] |= WIRE_PATHS  # they refuse in their own words
     for name, example in SEED_EXAMPLES.items():
         schemas[name]["examples"] = [example]
     return schema

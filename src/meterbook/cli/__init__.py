@@ -23,6 +23,7 @@ COMMANDS = {
     "export": "export_files:export_files",
     "import": "files:import_files",
     "meter": "meters:meter",
+    "migrate": "migrate:migrate",
     "restore": "upkeep:restore",
     "rollups": "rollups:rollups",
     "serve": "serve:serve",

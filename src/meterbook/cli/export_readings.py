@@ -15,9 +15,10 @@ import sqlalchemy as sa
 from meterbook.cli.opened import opened_database, settings_with
 from meterbook.domain.meter_ids import meter_id
 from meterbook.exports.formats import EXPORT_FORMATS
-from meterbook.exports.selection import Selection
+from meterbook.exports.selection import Selection, require_selectable
 from meterbook.registry.accounts import account_by_name
 from meterbook.registry.meters import installations_of
+from meterbook.registry.refusals import NotThereError
 
 _DAY = click.DateTime(["%Y-%m-%d"])
 _SENTENCES = {
@@ -79,6 +80,7 @@ def _export(
             first_day=first_day and first_day.date(),
             end_day=end_day and end_day.date(),
         )
+        _require_region(connection, selection)
         path = out or Path(folder) / "readings"
         written = EXPORT_FORMATS[name].write(connection, path, selection, int(time.time()))
         if out is None:
@@ -94,6 +96,14 @@ def _require_known(connection: sa.Connection, numbers: list[int]) -> None:
     strangers = sorted(set(numbers) - installations_of(connection, set(numbers)).keys())
     if strangers:
         raise click.ClickException(f"there is no meter {', '.join(map(str, strangers))}")
+
+
+def _require_region(connection: sa.Connection, selection: Selection) -> None:
+    try:
+        require_selectable(connection, selection)
+    except NotThereError:
+        where = selection.region or "that selection"
+        raise click.ClickException(f"there is no meter in {where}") from None
 
 
 def _account_id(connection: sa.Connection, name: str) -> int:

@@ -14,25 +14,16 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from meterbook.cli.file_outcomes import FileOutcome, ImportOptions
 from meterbook.cli.import_any import import_any
-from meterbook.cli.import_json import import_masterdb, import_recovery
-from meterbook.cli.import_lcl import import_lcl
 from meterbook.cli.import_options import mapping_said, meters_said, shape_options
 from meterbook.cli.opened import opened_database, personal_with, settings_with
 from meterbook.domain.local_days import time_zone
 from meterbook.imports import ImportRequest
 from meterbook.imports.request import AUTO
 from meterbook.intake.files.csv_mapping import CsvMapping, merged
-from meterbook.intake.files.formats import FORMATS
+from meterbook.intake.files.formats import FORMATS, SEED_FORMATS
 from meterbook.intake.files.parsed import ParseOptions
 from meterbook.settings import Settings
-
-SEED_IMPORTS: dict[str, Callable[..., Iterator[FileOutcome]]] = {
-    "lcl": import_lcl,
-    "recovery": import_recovery,
-    "masterdb": import_masterdb,
-}
 
 
 @click.command("import")
@@ -42,7 +33,7 @@ SEED_IMPORTS: dict[str, Callable[..., Iterator[FileOutcome]]] = {
     "format_",
     default=AUTO,
     show_default=True,
-    type=click.Choice([AUTO, *SEED_IMPORTS, *(n for n in FORMATS if n not in SEED_IMPORTS)]),
+    type=click.Choice([AUTO, *FORMATS, *SEED_FORMATS]),
 )
 @click.option("--zone", help="IANA zone of meters nobody registered; default: METERBOOK_TIMEZONE.")
 @click.option(
@@ -64,52 +55,44 @@ def import_files(
 ) -> None:
     """Import files; each is stored whole or not at all, and doing it again changes nothing."""
     settings = settings_with()
-    options = ImportOptions(
-        zone=time_zone(zone or settings.timezone),
-        now=int(time.time()),
-        reading_kwh_max=Decimal(str(settings.reading_kwh_max)),
-        stamp_is_end=flags["stamp"] == "end",
-        day=None if day is None else day.date(),
-        dry_run=flags["dry_run"],
-        personal=partial(personal_with, settings),
-    )
-    request = _request(options, format_, flags, settings)
+    request = _request(zone or settings.timezone, format_, day, flags, settings)
     found = _expanded(paths)
     refused = 0
     with opened_database(settings) as database, _progress(found) as advance:
-        if format_ in SEED_IMPORTS:
-            outcomes = SEED_IMPORTS[format_](database, found, options)
-        else:
-            outcomes = import_any(database, found, request, as_json=flags["as_json"])
-        for outcome in outcomes:
+        for outcome in import_any(database, found, request, as_json=flags["as_json"]):
             refused += outcome.refused
-            click.echo(outcome.line, err=outcome.refused and not flags["as_json"])
+            first, _, more = outcome.line.partition("\n")
+            click.echo(first, err=outcome.refused and not flags["as_json"])
+            if more:
+                click.echo(more)
             advance(outcome.path)
     if refused:
         raise click.ClickException(f"{refused} of {len(found)} files were refused")
 
 
 def _request(
-    options: ImportOptions, format_: str, flags: dict[str, Any], settings: Settings
+    zone: str, format_: str, day: datetime | None, flags: dict[str, Any], settings: Settings
 ) -> ImportRequest:
     stamps_zone = flags["stamps_zone"]
     mapping = mapping_said(flags, data_dir=settings.data_dir)
-    if mapping.zone is None and format_ in {AUTO, "csv", "parquet"}:
-        mapping = merged(mapping, CsvMapping(zone=options.zone.key))
+    if mapping.zone is None and format_ in {AUTO, "csv", "parquet", "dlms"}:
+        mapping = merged(mapping, CsvMapping(zone=time_zone(zone).key))
     return ImportRequest(
         parse=ParseOptions(
-            now=options.now,
-            reading_kwh_max=options.reading_kwh_max,
+            now=int(time.time()),
+            reading_kwh_max=Decimal(str(settings.reading_kwh_max)),
             stamps_zone=None if stamps_zone is None else time_zone(stamps_zone),
-            stamp_is_end=None if flags["stamp"] is None else options.stamp_is_end,
+            stamp_is_end=None if flags["stamp"] is None else flags["stamp"] == "end",
             unit=flags["unit"],
             mapping=mapping,
         ),
-        zone=options.zone.key,
+        zone=time_zone(zone).key,
         format=format_,
         meters=meters_said(flags["meters"]),
         partial=flags["partial"],
-        dry_run=options.dry_run,
+        dry_run=flags["dry_run"],
+        day=None if day is None else day.date(),
+        personal=partial(personal_with, settings),
     )
 
 

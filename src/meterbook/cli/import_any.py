@@ -1,4 +1,4 @@
-"""`meterbook import` of every format but the seed's: one file, one report."""
+"""`meterbook import`: one file, one report; and in the end what all of them did."""
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -6,9 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from meterbook.cli.file_outcomes import FileOutcome
 from meterbook.domain.import_reports import ImportReport, SeriesReport
-from meterbook.imports import ImportRequest, run_import
+from meterbook.imports import ImportRequest, run_imports
 from meterbook.storage.database import Database
 
 SERIES_SHOWN_MAX = 10
@@ -18,23 +17,41 @@ _COUNTED = {
     "open_readings": "of days that are not over",
     "repeated": "repeated",
     "conflicts": "in conflict within the file (the last counts)",
-    "differing": "different from the book (the file counts, the book's are kept)",
+    "differing": "different from the book",
     "off_grid": "off the local grid",
     "unplaced": "of today in other intervals: import them again tomorrow",
 }
 
 
+class FileOutcome(msgspec.Struct, frozen=True):
+    """What is printed of one file."""
+
+    path: Path
+    line: str
+    refused: bool = False
+
+
 def import_any(
     database: Database, paths: Sequence[Path], request: ImportRequest, *, as_json: bool = False
 ) -> Iterator[FileOutcome]:
-    """Yield what became of each file."""
-    for path in paths:
-        report = run_import(database, path, request)
+    """Yield what became of each file, and of all where there are several."""
+    readings = new_days = revised_days = stored = 0
+    for path, report in zip(paths, run_imports(database, paths, request), strict=True):
         refused = report.status == "refused"
         if as_json:
             yield FileOutcome(path, msgspec.json.encode(report).decode(), refused)
         else:
             yield FileOutcome(path, "\n".join(_lines(report)), refused)
+        if not refused:
+            stored += 1
+            readings += report.readings
+            new_days, revised_days = new_days + report.new_days, revised_days + report.revised_days
+    if len(paths) > 1 and not as_json:
+        yield FileOutcome(
+            Path(),
+            f"{stored} of {len(paths)} files {'checked' if request.dry_run else 'stored'}: "
+            f"{readings} readings, {new_days} new days, {revised_days} revised days",
+        )
 
 
 def _lines(report: ImportReport) -> Iterator[str]:
@@ -45,7 +62,7 @@ def _lines(report: ImportReport) -> Iterator[str]:
         counts = [f"{report.readings} readings of {report.series_count} series"]
         counts.append(f"{report.new_days} new days")
         counts += [
-            f"{getattr(report, name)} {words}"
+            f"{getattr(report, name)} {words}{_which_counts(report, name)}"
             for name, words in _COUNTED.items()
             if getattr(report, name)
         ]
@@ -63,6 +80,12 @@ def _lines(report: ImportReport) -> Iterator[str]:
         mark = " (ambiguous)" if guess.is_ambiguous else ""
         yield f"  guessed {guess.field.replace('_', ' ')}: {guess.reading}{mark}"
     yield from (f"  note: {note}" for note in report.notes)
+
+
+def _which_counts(report: ImportReport, name: str) -> str:
+    if name != "differing":
+        return ""
+    return ", which stands" if report.book_stands else " (the file counts, the book's are kept)"
 
 
 def _series_text(series: SeriesReport) -> str:

@@ -29,6 +29,26 @@ _CONFIRMING_RISES = 2  # inverters show 0 all night: what stands still proves no
 _HOUR_MS = 3_600_000
 
 
+class KnownMarks(msgspec.Struct, frozen=True):
+    """The instants whose dial is wanted, and how near samples must lie for it to be measured."""
+
+    every_s: int = COUNTED_INTERVAL_S
+    offset_s: int = 0
+    """Where they lie on the UTC grid."""
+    apart_s: int = COUNTED_INTERVAL_S
+    """Samples no further apart than this tell every dial between them."""
+    near_s: int = 0
+    """So near a mark a sample tells its dial, however far away the next one is."""
+
+    def are_estimates(self, from_ms: int, to_ms: int) -> bool:
+        """Say whether a mark between two neighbouring samples is not measured."""
+        if to_ms - from_ms <= self.apart_s * 1000:
+            return False
+        near_ms, every_ms = self.near_s * 1000, self.every_s * 1000
+        passed = (from_ms + near_ms - self.offset_s * 1000) // every_ms
+        return (passed + 1) * every_ms + self.offset_s * 1000 < to_ms - near_ms
+
+
 class CounterLimits(msgspec.Struct, frozen=True):
     """What a counter can do."""
 
@@ -38,6 +58,7 @@ class CounterLimits(msgspec.Struct, frozen=True):
     """The least it can rise by, which it may do at any moment."""
     rollovers: tuple[int, ...] = ()
     """First values it may be unable to show; each plausible only near its end."""
+    marks: KnownMarks = KnownMarks()
 
     def most(self, elapsed_ms: int) -> int:
         """Return the most it can rise in that time."""
@@ -111,18 +132,18 @@ def count_sample(state: CounterState, *, at_ms: int, dial: int, limits: CounterL
     """
     Take one sample in; one that is not newer than the last changes nothing.
 
-    An interval is estimated where its ends lie in a gap longer than an interval, or where the
-    samples allow two readings: a dip that rose again at once, or a reset that climbed back.
+    An interval is estimated where its ends lie in a gap too long to tell (`KnownMarks`), or where
+    the samples allow two readings: a dip that rose again at once, or a reset that climbed back.
     """
     trusted, suspect = state.trusted, state.suspect
     if any(stretch and at_ms <= stretch.at_ms for stretch in (trusted, suspect)):
         return Counted(state)
     continues = suspect is not None and _follows(suspect, at_ms, dial, limits)
     if trusted is not None and _follows(trusted, at_ms, dial, limits):
-        longer, energies = _extended(trusted, at_ms=at_ms, dial=dial, is_doubtful=continues)
+        longer, energies = _extended(trusted, limits, at_ms=at_ms, dial=dial, is_doubtful=continues)
         return Counted(CounterState(longer, None, state.gap), energies)
     if suspect is not None and continues:
-        suspect, energies = _extended(suspect, at_ms=at_ms, dial=dial)
+        suspect, energies = _extended(suspect, limits, at_ms=at_ms, dial=dial)
         suspect = msgspec.structs.replace(suspect, held=_folded((*suspect.held, *energies)))
     else:
         suspect = begun(at_ms, dial)
@@ -141,19 +162,19 @@ def count_event(
     """
     gap, trusted, suspect = state.gap, state.trusted, state.suspect
     if gap is not None and gap.before.at_ms <= at_ms <= gap.first_at_ms:
-        ended, energies = _ended(gap.before, at_ms=at_ms, final=final, first=first)
+        ended, energies = _ended(gap.before, limits, at_ms=at_ms, final=final, first=first)
         _, bridge = _joined(ended, gap.first_at_ms, gap.first_dial, gap.head, limits)
         return Counted(CounterState(trusted, suspect), _folded((*energies, *bridge)))
     if trusted is None or at_ms < trusted.at_ms:
         raise EventDoesNotFitError("the counter went on from what it was before: no gap is there")
-    ended, energies = _ended(trusted, at_ms=at_ms, final=final, first=first)
+    ended, energies = _ended(trusted, limits, at_ms=at_ms, final=final, first=first)
     if suspect is None or suspect.first_at_ms < at_ms:
         return Counted(CounterState(ended, None, gap), energies)
     joined, bridge = _joined(ended, suspect.first_at_ms, suspect.first_dial, suspect.head, limits)
     if suspect.head is not None:
         joined = suspect
     elif suspect.at_ms > suspect.first_at_ms:
-        joined, more = _extended(joined, at_ms=suspect.at_ms, dial=suspect.dial)
+        joined, more = _extended(joined, limits, at_ms=suspect.at_ms, dial=suspect.dial)
         bridge = (*bridge, *more)
     whole = _folded((*energies, *bridge, *suspect.held))
     return Counted(CounterState(msgspec.structs.replace(joined, held=()), None, gap), whole)
@@ -208,11 +229,11 @@ def _rollover(trusted: Stretch, suspect: Stretch, limits: CounterLimits) -> int 
 
 
 def _ended(
-    stretch: Stretch, *, at_ms: int, final: int, first: int
+    stretch: Stretch, limits: CounterLimits, *, at_ms: int, final: int, first: int
 ) -> tuple[Stretch, tuple[IntervalEnergy, ...]]:
     if final < stretch.dial:
         raise EventDoesNotFitError(f"the counter stood at {stretch.dial} before: more than that")
-    longer, energies = _extended(stretch, at_ms=at_ms, dial=final)
+    longer, energies = _extended(stretch, limits, at_ms=at_ms, dial=final)
     return msgspec.structs.replace(longer, dial=first), energies
 
 
@@ -226,36 +247,41 @@ def _joined(
     """Go on from one stretch to the first sample of the next, and on to its first interval end."""
     if not 0 <= first_dial - before.dial <= limits.most(first_at_ms - before.at_ms):
         raise EventDoesNotFitError(f"the first sample after it, {first_dial}, does not follow")
-    joined, energies = _extended(before, at_ms=first_at_ms, dial=first_dial)
+    joined, energies = _extended(before, limits, at_ms=first_at_ms, dial=first_dial)
     if head is None or head[0] <= first_at_ms:
         return joined, energies
-    joined, more = _extended(joined, at_ms=head[0], dial=first_dial + head[1])
+    joined, more = _extended(joined, limits, at_ms=head[0], dial=first_dial + head[1])
     return joined, (*energies, *more)
 
 
 def _extended(
-    stretch: Stretch, *, at_ms: int, dial: int, is_doubtful: bool = False
+    stretch: Stretch, limits: CounterLimits, *, at_ms: int, dial: int, is_doubtful: bool = False
 ) -> tuple[Stretch, tuple[IntervalEnergy, ...]]:
     """Return the stretch with one more sample, and the energy of the intervals that ended."""
     rise, elapsed_ms = dial - stretch.dial, at_ms - stretch.at_ms
-    is_estimated = is_doubtful or elapsed_ms > _INTERVAL_MS
+    is_gap = limits.marks.are_estimates(stretch.at_ms, at_ms)
+    near_ms = limits.marks.near_s * 1000
     first_ms = (stretch.at_ms // _INTERVAL_MS + 1) * _INTERVAL_MS
     marks = [
         (mark_ms, stretch.total + risen(rise, part=mark_ms - stretch.at_ms, whole=elapsed_ms))
         for mark_ms in range(first_ms, at_ms + 1, _INTERVAL_MS)
     ]
+
+    def quality(earlier: tuple[int, int], later: tuple[int, int]) -> Quality:
+        is_estimated = (
+            is_doubtful
+            or (is_gap and later[0] > stretch.at_ms + near_ms)
+            or (stretch.is_estimated and earlier is stretch.mark)
+        )
+        return Quality.ESTIMATED_INTERPOLATED if is_estimated else Quality.RAW
+
     known = marks if stretch.mark is None else [stretch.mark, *marks]
     energies = [
-        IntervalEnergy(
-            earlier[0] // 1000,
-            1,
-            later[1] - earlier[1],
-            Quality.ESTIMATED_INTERPOLATED
-            if is_estimated or (stretch.is_estimated and earlier is stretch.mark)
-            else Quality.RAW,
-        )
+        IntervalEnergy(earlier[0] // 1000, 1, later[1] - earlier[1], quality(earlier, later))
         for earlier, later in pairwise(known)
     ]
+    # At an interval's very end nothing of the next one is estimated yet.
+    left_ms = at_ms - marks[-1][0] if marks else 0
     longer = Stretch(
         stretch.first_at_ms,
         stretch.first_dial,
@@ -266,8 +292,9 @@ def _extended(
         stretch.total + rise,
         stretch.head or (marks[0] if marks else None),
         marks[-1] if marks else stretch.mark,
-        # At an interval's very end nothing of the next one is estimated yet.
-        (is_estimated and marks[-1][0] < at_ms) if marks else stretch.is_estimated or is_doubtful,
+        (is_doubtful and left_ms > 0) or (is_gap and left_ms > near_ms)
+        if marks
+        else stretch.is_estimated or is_doubtful,
         stretch.held,
     )
     return longer, _folded(tuple(energies))

@@ -5,6 +5,7 @@ A dry run brings it with everything a real one would, except that nothing is sto
 """
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Literal
 
@@ -72,7 +73,10 @@ class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
     conflicts: int = 0
     """Twice in the file with different values: the last counts, the other is kept."""
     differing: int = 0
-    """The book had another value: the file's counts from now on, the book's is kept."""
+    """The book had another value: the file's counts from now on, the book's is kept; the other way
+    round where the book stands."""
+    book_stands: bool = False
+    """It is a copy of the book, made earlier: where the two differ, the book's value counts."""
     new_days: int = 0
     revised_days: int = 0
     open_readings: int = 0
@@ -112,6 +116,8 @@ class ImportWish(msgspec.Struct, frozen=True, kw_only=True):
     unit: str | None = None
     dates: str | None = None
     energy: tuple[str, ...] = ()
+    day: date | None = None
+    """Of a recovery file whose name does not say it."""
     partial: bool = False
     dry_run: bool = False
 

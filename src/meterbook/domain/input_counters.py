@@ -3,8 +3,9 @@ Counters that devices send: their samples to half-hours, by the rules of polled 
 
 What follows from what is `counters`' to say: one odd sample changes nothing, a fall is no energy, a
 jump beyond the rated power is none either. Here its five minutes become half-hours, which count
-only when all six are known. A counter that begins at zero again, and of which that was said, counts
-from zero.
+only when all six are known. How the energy fell within a half-hour matters to nobody here: it is
+measured where its two ends are, though its samples lie minutes apart. A counter that begins at zero
+again, and of which that was said, counts from zero.
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from meterbook.domain.counters import (
     CounterState,
     EventDoesNotFitError,
     IntervalEnergy,
+    KnownMarks,
     count_event,
     count_sample,
     each_interval,
@@ -25,6 +27,8 @@ from meterbook.domain.counters import (
 from meterbook.domain.input_mappings import MILLIONTHS, InputMapping, Made, Sample
 from meterbook.domain.readings import HALF_HOUR_S, Quality
 
+MEASURED_APART_S = 960  # devices that send every quarter of an hour, a minute early or late
+MEASURED_NEAR_S = 60  # a thirtieth of the half-hour: those that send once in it, at its end
 RATED_POWER_W = 1_000_000  # more than a campus; a larger counter says so when it is claimed
 _PARTS = HALF_HOUR_S // COUNTED_INTERVAL_S
 
@@ -57,7 +61,9 @@ def count_samples(
     :param grid_offset_s: where the half-hours of the channel lie on the UTC grid.
     """
     limits = CounterLimits(
-        hourly_max=mapping.rated_power_w or RATED_POWER_W, step=ceil(mapping.factor)
+        hourly_max=mapping.rated_power_w or RATED_POWER_W,
+        step=ceil(mapping.factor),
+        marks=KnownMarks(HALF_HOUR_S, grid_offset_s, MEASURED_APART_S, MEASURED_NEAR_S),
     )
     state = progress.state
     parts: dict[int, dict[int, tuple[int, Quality]]] = {}

@@ -22,6 +22,25 @@ def networks(written: str) -> tuple[Network, ...]:
         raise NetworksError(f"not a list of networks: {error}") from None
 
 
+def address_behind(address: str, forwarded: str, proxies: Sequence[Network]) -> str:
+    """
+    Return where a request comes from: each trusted proxy is believed about the one before it.
+
+    :param address: who is connected to us.
+    :param forwarded: `X-Forwarded-For`, the farthest first; empty: none.
+
+    >>> proxies = networks("10.0.0.0/8")
+    >>> address_behind("10.0.0.2", "203.0.113.9, 198.51.100.7, 10.0.0.1", proxies)
+    '198.51.100.7'
+    >>> address_behind("198.51.100.7", "203.0.113.9", proxies)
+    '198.51.100.7'
+    """
+    told = forwarded.split(",")
+    while told and is_within(address, proxies):
+        address = told.pop().strip() or address
+    return address
+
+
 def is_within(address: str, places: Sequence[Network]) -> bool:
     """
     Say whether the address lies in one of the networks; what is no address lies in none.

@@ -15,6 +15,7 @@ from meterbook.queries.exported import (
     days_of_series,
     export_series,
 )
+from meterbook.registry.refusals import NotThereError, WrongFieldError
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +28,28 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     """On each meter's own clock."""
     end_day: date | None = None
     """Not included."""
+
+
+def require_selectable(connection: sa.Connection, selection: Selection) -> None:
+    """
+    Refuse a selection that nothing can be in; a known meter without readings is an empty file.
+
+    :raises WrongFieldError: if its days end before they begin.
+    :raises NotThereError: if a meter, or every meter of a region, is unknown or another account's.
+    """
+    first_day, end_day = selection.first_day, selection.end_day
+    if first_day is not None and end_day is not None and end_day <= first_day:
+        raise WrongFieldError("to", "must be after from")
+    if selection.meter_ids is None and selection.region is None:
+        return
+    series = export_series(
+        connection,
+        meter_ids=selection.meter_ids,
+        account_id=selection.account_id,
+        region=selection.region,
+    )
+    if next(series, None) is None:
+        raise NotThereError("meter")
 
 
 class Interval(msgspec.Struct, frozen=True, gc=False):

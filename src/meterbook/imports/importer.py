@@ -8,16 +8,24 @@ from meterbook.domain.meter_ids import MeterIdError, meter_id
 from meterbook.imports.request import AUTO, ImportRequest
 from meterbook.imports.run import run_import
 from meterbook.intake.files.csv_mapping import CsvMapping
-from meterbook.intake.files.formats import FORMATS
+from meterbook.intake.files.formats import FORMATS, SEED_FORMATS
 from meterbook.intake.files.parsed import ParseOptions
+from meterbook.registry.personal_data import PersonalData
 from meterbook.storage.database import Database
 
 
 class Importer:
     """Imports the files of a server's callers."""
 
-    def __init__(self, database: Database, *, default_zone: str, reading_kwh_max: Decimal) -> None:
-        self._database = database
+    def __init__(
+        self,
+        database: Database,
+        *,
+        default_zone: str,
+        reading_kwh_max: Decimal,
+        personal: PersonalData,
+    ) -> None:
+        self._database, self._personal = database, personal
         self._default_zone = default_zone
         self._reading_kwh_max = reading_kwh_max
 
@@ -32,8 +40,8 @@ class Importer:
         return run_import(self._database, wish.path, request)
 
     def _request(self, wish: ImportWish) -> ImportRequest:
-        if wish.format not in {AUTO, *FORMATS}:
-            known = ", ".join([AUTO, *FORMATS])
+        if wish.format not in {AUTO, *FORMATS, *SEED_FORMATS}:
+            known = ", ".join([AUTO, *FORMATS, *SEED_FORMATS])
             raise ValueError(f"no format {wish.format!r}; there are {known}")
         zone = time_zone(wish.zone or self._default_zone)
         stamps_zone = time_zone(wish.stamps_zone) if wish.stamps_zone else None
@@ -61,6 +69,8 @@ class Importer:
             dry_run=wish.dry_run,
             account_id=wish.account_id,
             file_name=wish.file_name,
+            day=wish.day,
+            personal=lambda: self._personal,
         )
 
 

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 
-from meterbook.imports.request import ImportRefusedError, ImportRequest
+from meterbook.imports.request import FoundMeters, ImportRefusedError, ImportRequest
 from meterbook.intake.files.parsed import OWN, Series
 from meterbook.registry.foreign_ids import (
     ForeignId,
@@ -17,14 +17,6 @@ from meterbook.registry.meters import add_meters, installations_of
 
 NAMES_SHOWN_MAX = 5
 Wanted = TypeVar("Wanted", bound=Hashable)
-
-
-class FoundMeters:
-    """The meter of each series, and which of them are made by this import."""
-
-    def __init__(self) -> None:
-        self.meter_of: dict[Series, int] = {}
-        self.new: set[int] = set()
 
 
 def find_meters(

@@ -1,10 +1,12 @@
 """What a person asks of an import, and why one is refused."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import date
 
 import msgspec
 
-from meterbook.intake.files.parsed import ParseOptions
+from meterbook.intake.files.parsed import ParseOptions, Series
+from meterbook.registry.personal_data import PersonalData
 
 AUTO = "auto"
 
@@ -27,6 +29,18 @@ class ImportRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Who imports; None: the command line."""
     file_name: str | None = None
     """What the person calls the file, where it lies under another name."""
+    day: date | None = None
+    """Of a recovery file whose name does not say it."""
+    personal: Callable[[], PersonalData] | None = None
+    """Opens the key of names and FINs; only a master database needs it."""
+
+
+class FoundMeters:
+    """The meter of each series, and which of them are made by this import."""
+
+    def __init__(self) -> None:
+        self.meter_of: dict[Series, int] = {}
+        self.new: set[int] = set()
 
 
 class ImportRefusedError(ValueError):

@@ -17,8 +17,14 @@ from meterbook.bulk_load import LoadReport, MeterSeries, load_by_series
 from meterbook.bulk_load.loader import in_one_transaction
 from meterbook.domain.import_reports import GuessReport, ImportReport, Status
 from meterbook.domain.reading_columns import ReadingColumns, joined
-from meterbook.imports.meters import FoundMeters, find_meters
-from meterbook.imports.request import AUTO, ImportRefusedError, ImportRequest
+from meterbook.imports.meters import find_meters
+from meterbook.imports.request import (
+    AUTO,
+    FoundMeters,
+    ImportRefusedError,
+    ImportRequest,
+)
+from meterbook.imports.seed_files import seed_format, store_seed
 from meterbook.imports.summary import FileSummary
 from meterbook.intake.files.broken import BrokenFileError, NoMeterFileError
 from meterbook.intake.files.formats import Format, format_named, format_of
@@ -38,40 +44,59 @@ class _TakenBack(Exception):  # noqa: N818 no error: it takes the transaction ba
         self.loaded, self.found = loaded, found
 
 
-class _Checked(msgspec.Struct):
-    """A file that was read once."""
+class CheckedFile(msgspec.Struct):
+    """A file that was read once, whole, and whose lines are all right unless it has a problem."""
 
+    path: Path
     sources: list[tuple[FileSource, Format]]
     summary: FileSummary
     held: list[FilePart] | None
     """None where it is too large to be held: it is read again."""
     guesses: list[GuessReport]
+    problem: str | None = None
+    """Why it is refused, in one line."""
+    seed: str | None = None
+    """Which of the seed's formats it has been stored as."""
 
 
 def run_import(database: Database, path: Path, request: ImportRequest) -> ImportReport:
     """Import one file, or only check it, and return what became of it; it never raises for it."""
-    checked: _Checked | None = None
+    return import_checked(database, checked_file(path, request), request)
+
+
+def checked_file(path: Path, request: ImportRequest) -> CheckedFile:
+    """Read a file whole; it never raises for it, and touches no database."""
+    checked = CheckedFile(path, [], FileSummary(), [], [])
     try:
-        checked = _check(path, request)
-        _require_good(path, checked, request)
+        if seed_format(path, request) is None:
+            _read_whole(checked, request)
+            _require_good(path, checked, request)
+    except REFUSALS as error:
+        checked.problem = _problem(path, error, request)
+    return checked
+
+
+def import_checked(
+    database: Database, checked: CheckedFile, request: ImportRequest
+) -> ImportReport:
+    """Store a file that was read, or say why not."""
+    if checked.problem is not None:
+        return report_of(checked, request)
+    try:
         loaded, found = _store(database, checked, request)
     except REFUSALS as error:
-        problem = _problem(path, error)
-        if request.file_name:
-            problem = problem.replace(str(path), request.file_name)
-        return _report(path, request, checked, problem=problem)
-    status: Status = "checked" if request.dry_run else "stored"
-    report = _report(path, request, checked, loaded=loaded, found=found, status=status)
+        checked.problem = _problem(checked.path, error, request)
+        return report_of(checked, request)
+    report = report_of(checked, request, loaded=loaded, found=found)
     if not request.dry_run:
         with database.writing() as connection:
             record_import(connection, report, account_id=request.account_id, now=request.parse.now)
     return report
 
 
-def _check(path: Path, request: ImportRequest) -> _Checked:
-    checked = _Checked([], FileSummary(), [], [])
+def _read_whole(checked: CheckedFile, request: ImportRequest) -> None:
     passed_over: list[BrokenFileError] = []
-    for source in sources_of(path):
+    for source in sources_of(checked.path):
         try:
             format_ = format_of(source) if request.format == AUTO else format_named(request.format)
             checked.guesses += format_.guesses(source, request.parse)
@@ -90,10 +115,9 @@ def _check(path: Path, request: ImportRequest) -> _Checked:
     if passed_over and not checked.sources:
         raise passed_over[0]
     checked.summary.note_passed_over([error.path.name for error in passed_over])
-    return checked
 
 
-def _require_good(path: Path, checked: _Checked, request: ImportRequest) -> None:
+def _require_good(path: Path, checked: CheckedFile, request: ImportRequest) -> None:
     summary = checked.summary
     if summary.rejected and not request.partial:
         first = summary.rejected[0]
@@ -103,8 +127,13 @@ def _require_good(path: Path, checked: _Checked, request: ImportRequest) -> None
 
 
 def _store(
-    database: Database, checked: _Checked, request: ImportRequest
+    database: Database, checked: CheckedFile, request: ImportRequest
 ) -> tuple[LoadReport, FoundMeters]:
+    seed = seed_format(checked.path, request)
+    if seed is not None:
+        loading = store_seed(database, checked.path, request, name=seed)
+        checked.summary, checked.seed = loading.summary, seed
+        return loading.load, loading.found
     total, found = LoadReport(), FoundMeters()
     for parts in _batches(checked, request):
         loaded, some = _store_once(database, parts, checked.summary, request)
@@ -114,7 +143,7 @@ def _store(
     return total, found
 
 
-def _batches(checked: _Checked, request: ImportRequest) -> Iterator[list[FilePart]]:
+def _batches(checked: CheckedFile, request: ImportRequest) -> Iterator[list[FilePart]]:
     if checked.held is not None:
         yield checked.held
         return
@@ -130,7 +159,7 @@ def _store_once(
     request: ImportRequest,
 ) -> tuple[LoadReport, FoundMeters]:
     now = request.parse.now
-    some, readings = _together(parts)
+    some, readings = together(parts)
 
     def work(connection: sa.Connection) -> tuple[LoadReport, FoundMeters]:
         found = find_meters(
@@ -153,7 +182,8 @@ def _store_once(
         return done.loaded, done.found
 
 
-def _together(parts: list[FilePart]) -> tuple[list[Series], ReadingColumns]:
+def together(parts: list[FilePart]) -> tuple[list[Series], ReadingColumns]:
+    """Return the series of all parts, and the readings with their positions among these."""
     numbers: dict[Series, int] = {}
     columns = []
     for part in parts:
@@ -163,35 +193,41 @@ def _together(parts: list[FilePart]) -> tuple[list[Series], ReadingColumns]:
     return list(numbers), joined(columns)
 
 
-def _problem(path: Path, error: Exception) -> str:
+def _problem(path: Path, error: Exception, request: ImportRequest) -> str:
     if isinstance(error, OSError) and error.strerror:
-        return f"{path}: {error.strerror}"
-    text = " ".join(str(error).split())
-    return text if isinstance(error, BrokenFileError) else f"{path}: {text}"
+        problem = f"{path}: {error.strerror}"
+    else:
+        text = " ".join(str(error).split())
+        problem = text if isinstance(error, BrokenFileError) else f"{path}: {text}"
+    return problem.replace(str(path), request.file_name) if request.file_name else problem
 
 
-def _report(
-    path: Path,
+def report_of(
+    checked: CheckedFile,
     request: ImportRequest,
-    checked: _Checked | None,
     *,
     loaded: LoadReport | None = None,
     found: FoundMeters | None = None,
-    status: Status = "refused",
-    problem: str | None = None,
 ) -> ImportReport:
-    summary = FileSummary() if checked is None else checked.summary
+    """Return the report of a file; without what was loaded, of one that is refused."""
+    summary = checked.summary
+    status: Status = "refused"
+    if loaded is not None:
+        status = "checked" if request.dry_run else "stored"
     loaded, found = loaded or LoadReport(), found or FoundMeters()
-    formats = [] if checked is None else [format_.name for _, format_ in checked.sources]
+    formats = [checked.seed or request.format]
+    if checked.sources:
+        formats = [format_.name for _, format_ in checked.sources]
     return ImportReport(
-        file=request.file_name or str(path),
-        format=", ".join(dict.fromkeys(formats)) or request.format,
+        file=request.file_name or str(checked.path),
+        format=", ".join(dict.fromkeys(formats)),
         status=status,
-        problem=problem,
+        problem=checked.problem,
         readings=summary.readings,
         repeated=loaded.repeated,
         conflicts=loaded.conflicts,
         differing=loaded.differing,
+        book_stands=checked.seed is not None,
         new_days=loaded.new_days,
         revised_days=loaded.revised_days,
         open_readings=loaded.open_readings,
@@ -203,5 +239,5 @@ def _report(
         rejected_lines=summary.rejected_lines(),
         left_out=summary.left_out(),
         notes=list(summary.notes),
-        guesses=[] if checked is None else checked.guesses,
+        guesses=checked.guesses,
     )

@@ -26,7 +26,11 @@ class _SeriesCount(msgspec.Struct):
 
 
 class FileSummary:
-    """The readings of a file, counted."""
+    """
+    The readings of a file, counted.
+
+    `repeated` and `conflicts` are those within one part; a file of several may have more.
+    """
 
     def __init__(self) -> None:
         self.rejected_count = 0
@@ -34,6 +38,8 @@ class FileSummary:
         self.notes: dict[str, None] = {}
         self.readings = 0
         self.zones: dict[tuple[str, str], str] = {}
+        self.repeated = 0
+        self.conflicts = 0
         self._series: dict[Series, _SeriesCount] = {}
         self._left_out: dict[str, LeftOutKind] = {}
 
@@ -57,7 +63,10 @@ class FileSummary:
         for what, left in part.left_out.items():
             before = self._left_out.get(what, LeftOutKind(what, 0, left.first_line))
             self._left_out[what] = msgspec.structs.replace(before, count=before.count + left.count)
-        self._add_readings(part.series, settled(part.readings).readings)
+        once = settled(part.readings)
+        self.repeated += once.repeated
+        self.conflicts += len(once.superseded)
+        self._add_readings(part.series, once.readings)
 
     def note_passed_over(self, names: list[str]) -> None:
         """Note which files of an archive are no files of readings."""

@@ -61,12 +61,13 @@ def devices_seen(
     offset: int = 0,
 ) -> list[Device]:
     """
-    Return devices with their inputs, by id.
+    Return devices with their inputs, by id; of unclaimed ones first those that are nobody's.
 
     :param account_id: whose they must be; None: anybody's.
     :param unclaimed: only those with an input that nobody has claimed.
     """
-    wanted = sa.select(devices).order_by(devices.c.id)
+    order = [devices.c.account_id.is_not(None)] if unclaimed else []
+    wanted = sa.select(devices).order_by(*order, devices.c.id)
     if account_id is not None:
         wanted = wanted.where(devices.c.account_id == account_id)
     if device_id is not None:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from meterbook.domain.networks import Network, is_within
+from meterbook.domain.networks import Network, address_behind, is_within
 
 REFUSALS_PER_MINUTE_MAX = 60  # a fleet with a wrong key notices; a guesser gets nowhere
 ADDRESSES_MAX = 10_000  # remembered at once; bounds the memory a flood of addresses takes
@@ -30,8 +30,15 @@ def key_hash(key: str | bytes) -> str:
 class Senders:
     """Tells a sender's key from the request, and slows down those who guess."""
 
-    def __init__(self, trusted: Sequence[Network]) -> None:
+    def __init__(self, trusted: Sequence[Network], *, proxies: Sequence[Network] = ()) -> None:
+        """
+        Nobody has guessed yet.
+
+        :param proxies: whose word is believed about where a request comes from: without them one
+            guesser behind a proxy would make everybody behind it wait.
+        """
         self._trusted = trusted
+        self._proxies = proxies
         self._trusted_addresses: dict[str, bool] = {}
         self._refusals: dict[str, int] = {}
         self._minute = 0
@@ -64,7 +71,7 @@ class Senders:
     def refused(self, scope: dict[str, Any], *, now: float) -> None:
         """Remember that this address showed a wrong key."""
         self._start_minute(now)
-        address = (scope.get("client") or ("",))[0]
+        address = self._address(scope)
         if address in self._refusals or len(self._refusals) < ADDRESSES_MAX:
             self._refusals[address] = self._refusals.get(address, 0) + 1
 
@@ -73,8 +80,14 @@ class Senders:
         if not self._refusals:
             return 0
         self._start_minute(now)
-        count = self._refusals.get((scope.get("client") or ("",))[0], 0)
+        count = self._refusals.get(self._address(scope), 0)
         return 60 - int(now % 60) if count >= REFUSALS_PER_MINUTE_MAX else 0
+
+    def _address(self, scope: dict[str, Any]) -> str:
+        told = [text for name, text in scope["headers"] if name == b"x-forwarded-for"]
+        return address_behind(
+            (scope.get("client") or ("",))[0], b",".join(told).decode("latin-1"), self._proxies
+        )
 
     def _start_minute(self, now: float) -> None:
         minute = int(now // 60)

@@ -4,6 +4,11 @@ import sqlalchemy as sa
 
 from meterbook.storage.tables import job_leases
 
+_FIRST = sa.text("""
+    INSERT INTO job_leases (job, holder, expires_at) VALUES (:job, :holder, :until)
+    ON CONFLICT (job) DO NOTHING
+""")
+
 
 def take_lease(connection: sa.Connection, *, job: str, holder: str, now: int, valid_s: int) -> bool:
     """Take or renew the lease; False if another process holds it."""
@@ -17,12 +22,16 @@ def take_lease(connection: sa.Connection, *, job: str, holder: str, now: int, va
     )
     if renewed.rowcount:
         return True
-    if connection.execute(sa.select(job_leases.c.job).where(job_leases.c.job == job)).first():
-        return False
+    # Several processes may ask for the first time at once: one of them inserts.
+    taken = connection.execute(_FIRST, {"job": job, "holder": holder, "until": now + valid_s})
+    return taken.rowcount > 0
+
+
+def renew_leases(connection: sa.Connection, *, holder: str, now: int, valid_s: int) -> None:
+    """Keep every lease of the holder for as long as it lives."""
     connection.execute(
-        sa.insert(job_leases).values(job=job, holder=holder, expires_at=now + valid_s)
+        sa.update(job_leases).where(job_leases.c.holder == holder).values(expires_at=now + valid_s)
     )
-    return True
 
 
 def end_lease(connection: sa.Connection, *, job: str, holder: str) -> None:

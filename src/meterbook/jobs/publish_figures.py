@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from meterbook.exports.home_assistant import Publication, announcements, state
-from meterbook.queries.meter_places import meter_place
+from meterbook.queries.meter_places import export_place, meter_place
 from meterbook.queries.meter_totals import meter_total
 from meterbook.storage.database import Database, is_unreachable
 
@@ -40,7 +40,7 @@ class Publisher:
         published: dict[str, bytes] = {}
         while True:
             try:
-                found = await asyncio.to_thread(self._publications)
+                found = await asyncio.to_thread(self.publications, now=int(time.time()))
             except Exception as error:
                 if not is_unreachable(error):
                     raise
@@ -52,17 +52,24 @@ class Publisher:
                     published[item.topic] = item.payload
             await asyncio.sleep(self._every_s)
 
-    def _publications(self) -> list[Publication]:
+    def publications(self, *, now: int) -> list[Publication]:
+        """Return what is to be published of every meter."""
         found: list[Publication] = []
-        now = int(time.time())
         with self._database.reading() as connection:
             for meter_id in self._meter_ids:
                 place = meter_place(connection, meter_id=meter_id)
                 if place is None:
                     continue
+                exporting = export_place(connection, place=place)
                 found += announcements(
-                    place, prefix=self._prefix, discovery_prefix=self._discovery_prefix
+                    place,
+                    exports=exporting is not None,
+                    prefix=self._prefix,
+                    discovery_prefix=self._discovery_prefix,
                 )
                 total = meter_total(connection, place=place, now=now)
-                found.append(state(place, total, prefix=self._prefix))
+                exported = None
+                if exporting is not None:
+                    exported = meter_total(connection, place=exporting, now=now)
+                found.append(state(place, total, exported=exported, prefix=self._prefix))
         return found

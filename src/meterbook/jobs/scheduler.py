@@ -1,12 +1,14 @@
 """
 The scheduler: runs the periodic jobs in threads of the server process.
 
-Every job asks for its lease first, so that one of many processes runs it; a job that fails is
+Every job asks for its lease first, so that one of many processes runs it; a process keeps its
+leases while it lives, and another one has them within a minute of its death. A job that fails is
 logged, counted and tried again at its next time.
 """
 
 import os
 import secrets
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,7 +24,7 @@ from prometheus_client import Counter
 
 from meterbook.inputs.recording import record_inputs
 from meterbook.jobs.close_days import close_ended_days
-from meterbook.jobs.leases import end_lease, take_lease
+from meterbook.jobs.leases import end_lease, renew_leases, take_lease
 from meterbook.jobs.recovery_files import write_recovery_files
 from meterbook.jobs.regions import RegionUpkeep
 from meterbook.jobs.upkeep import copy_write_ahead_log, forget_old_samples, forget_what_has_run_out
@@ -35,7 +37,9 @@ REGIONS_EVERY_S = 60
 FIRST_REGIONS_S = 2  # a fresh server shows its regions at once, once it answers
 RECORD_INPUTS_EVERY_S = 30
 COPY_LOG_EVERY_S = 1  # keeps SQLite's log short enough that a commit never copies much of it
-LEASE_S = 15 * 60
+LEASE_S = 45
+RENEW_EVERY_S = 10  # four times before a lease runs out: a busy writer may keep us waiting
+JOBS = ("close-days", "recovery", "upkeep", "regions", "record-inputs")
 
 JOB_RUNS = Counter("meterbook_job_runs_total", "Job runs by outcome.", ["job", "outcome"])
 _log = structlog.get_logger()
@@ -61,6 +65,9 @@ class Scheduler:
         self._regions = RegionUpkeep(database, silent_intervals=silent_intervals)
         self._input_days_kept = input_days_kept
         self._holder = f"{os.getpid()}-{secrets.token_hex(8)}"
+        self._hands_over = False
+        self._running: set[str] = set()
+        self._turn = threading.Lock()  # held where a job begins, ends, or the hand-over begins
         self._scheduler = BackgroundScheduler(
             timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1}
         )
@@ -81,6 +88,7 @@ class Scheduler:
         inputs = ["record-inputs", self._record_inputs]
         add(self._run, "interval", inputs, seconds=RECORD_INPUTS_EVERY_S)
         add(self._copy_log, "interval", seconds=COPY_LOG_EVERY_S)
+        add(self._renew, "interval", seconds=RENEW_EVERY_S)
         self._scheduler.start()
         return self
 
@@ -92,12 +100,29 @@ class Scheduler:
     ) -> None:
         """Stop, let what runs finish, and write the recovery files."""
         self._scheduler.shutdown(wait=True)
-        self._run("recovery", self._recovery)
-        with suppress(sa.exc.SQLAlchemyError), self._database.writing() as connection:
-            for job in ("close-days", "recovery", "upkeep", "regions", "record-inputs"):
-                end_lease(connection, job=job, holder=self._holder)
+        self._run_leased("recovery", self._recovery)
+        self._give_up(*JOBS)
+
+    def hand_over(self) -> None:
+        """Begin no job from now on; the leases are given back, that of a running job at its end."""
+        with self._turn:
+            self._hands_over = True
+            idle = [job for job in JOBS if job not in self._running]
+        if self._scheduler.running:
+            threading.Thread(target=self._give_up, args=idle).start()
 
     def _run(self, job: str, work: Callable[[], None]) -> None:
+        with self._turn:
+            if self._hands_over:
+                return
+            self._running.add(job)
+        self._run_leased(job, work)
+        with self._turn:
+            self._running.discard(job)
+        if self._hands_over:
+            self._give_up(job)
+
+    def _run_leased(self, job: str, work: Callable[[], None]) -> None:
         try:
             if self._is_ours(job):
                 work()
@@ -112,12 +137,22 @@ class Scheduler:
                 connection, job=job, holder=self._holder, now=int(time.time()), valid_s=LEASE_S
             )
 
+    def _renew(self) -> None:
+        if not self._hands_over:
+            with suppress(sa.exc.SQLAlchemyError), self._database.writing() as connection:
+                renew_leases(connection, holder=self._holder, now=int(time.time()), valid_s=LEASE_S)
+
+    def _give_up(self, *jobs: str) -> None:
+        with suppress(sa.exc.SQLAlchemyError), self._database.writing() as connection:
+            for job in jobs:
+                end_lease(connection, job=job, holder=self._holder)
+
     def _close_days(self) -> None:
         close_ended_days(
             self._database,
             now=int(time.time()),
             delay_s=self._close_delay_s,
-            still_ours=lambda: self._is_ours("close-days"),
+            still_ours=lambda: not self._hands_over and self._is_ours("close-days"),
         )
 
     def _recovery(self) -> None:

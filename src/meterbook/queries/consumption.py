@@ -129,10 +129,10 @@ def consumption_of(
     points: list[ConsumptionPoint] = []
     total = estimated = missing = 0
     for _, group in groupby(parts, key=itemgetter(0)):
-        of_point = _together([part for _, part in group])
-        total += of_point.energy_wh
-        estimated += of_point.estimated_wh
-        missing += of_point.count - of_point.known
+        of_point = [part for _, part in group]
+        total += sum(part.energy_wh for part in of_point)
+        estimated += sum(part.estimated_wh for part in of_point)
+        missing += sum(part.count - part.known for part in of_point)
         points.append(_point(of_point, zone=zone, resolution=resolution))
     return Consumption(
         meter_id=place.meter_id,
@@ -152,10 +152,11 @@ def consumption_of(
 def _part(day: DayReadings, indices: Sequence[int]) -> _Part:
     whole = len(indices) == len(day.amounts)
     amounts = day.amounts if whole else [day.amounts[i] for i in indices]
-    known = [amount for amount in amounts if amount is not None]
+    known = len(amounts) - amounts.count(None)
+    energy_wh = sum(filter(None, amounts))
     if day.qualities is None:
         qualities = frozenset({int(day.quality)} if known else ())
-        estimated_wh = sum(known) if day.quality in ESTIMATED else 0
+        estimated_wh = energy_wh if day.quality in ESTIMATED else 0
     else:
         of_known = [
             (day.qualities[i], amount)
@@ -168,36 +169,37 @@ def _part(day: DayReadings, indices: Sequence[int]) -> _Part:
         starts_at=day.starts_at + indices[0] * day.interval_s,
         length_s=day.interval_s,
         count=len(indices),
-        known=len(known),
-        energy_wh=sum(known),
+        known=known,
+        energy_wh=energy_wh,
         estimated_wh=estimated_wh,
         qualities=qualities,
     )
 
 
+def _point(parts: list[_Part], *, zone: ZoneInfo, resolution: Resolution) -> ConsumptionPoint:
+    part = parts[0] if len(parts) == 1 else _together(parts)
+    quality = next(iter(part.qualities)) if len(part.qualities) == 1 else Quality.MIXED
+    too_long = part.length_s > FINE_S.get(resolution, part.length_s)
+    return ConsumptionPoint(
+        starts_at=_text(part.starts_at, zone),
+        energy_kwh=wh_to_kwh(part.energy_wh) if part.known else None,
+        quality=Quality(quality).word if part.known else None,
+        missing_intervals=part.count - part.known,
+        ends_at=_text(part.starts_at + part.length_s, zone) if too_long else None,
+        estimated_kwh=wh_to_kwh(part.estimated_wh) if part.estimated_wh else _NOTHING_ESTIMATED,
+    )
+
+
 def _together(parts: list[_Part]) -> _Part:
-    if len(parts) == 1:
-        return parts[0]
-    return msgspec.structs.replace(
-        parts[0],
+    """Return the days of a longer point as one part, with the first one's intervals."""
+    return _Part(
+        starts_at=parts[0].starts_at,
+        length_s=parts[0].length_s,
         count=sum(part.count for part in parts),
         known=sum(part.known for part in parts),
         energy_wh=sum(part.energy_wh for part in parts),
         estimated_wh=sum(part.estimated_wh for part in parts),
         qualities=frozenset[int]().union(*(part.qualities for part in parts)),
-    )
-
-
-def _point(part: _Part, *, zone: ZoneInfo, resolution: Resolution) -> ConsumptionPoint:
-    quality = Quality(next(iter(part.qualities))) if len(part.qualities) == 1 else Quality.MIXED
-    too_long = part.length_s > FINE_S.get(resolution, part.length_s)
-    return ConsumptionPoint(
-        starts_at=_text(part.starts_at, zone),
-        energy_kwh=wh_to_kwh(part.energy_wh) if part.known else None,
-        quality=quality.word if part.known else None,
-        missing_intervals=part.count - part.known,
-        ends_at=_text(part.starts_at + part.length_s, zone) if too_long else None,
-        estimated_kwh=wh_to_kwh(part.estimated_wh) if part.estimated_wh else _NOTHING_ESTIMATED,
     )
 
 

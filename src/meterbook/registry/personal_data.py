@@ -75,6 +75,18 @@ def personal_data(*, data_dir: Path, secret_key: str) -> PersonalData:
     return PersonalData(file.read_text(encoding="ascii").strip())
 
 
+def require_key_of_book(connection: sa.Connection, personal: PersonalData) -> None:
+    """
+    Make sure the key is the one that the book's personal data is encrypted with.
+
+    :raises SecretKeyError: if it is another, as that of a node with a data directory of its own.
+    """
+    is_there = customers.c.name_encrypted.is_not(None)
+    stored = connection.execute(sa.select(customers.c.name_encrypted).where(is_there).limit(1))
+    if (encrypted := stored.scalar()) is not None:
+        personal.decrypt(encrypted)
+
+
 def _make_key(file: Path) -> None:
     # Written whole, then linked: of several first starts at once one wins, and none reads half.
     draft = file.with_name(f"{KEY_FILE}.{os.getpid()}")

@@ -2,31 +2,32 @@
 Backup and restore: the whole book at one instant, while it is in use.
 
 A backup is a folder: the database (SQLite's own online copy, or pg_dump's), the secret key that
-the personal data in it needs, and a manifest with the digest of each file. A restore checks the
-digests first, and never overwrites a book.
+the personal data in it needs, and a manifest with the digest of each file and the rows of each
+table. The manifest is written last: without it a folder is no backup. A restore checks the digests
+first and the rows at the end, and never overwrites a book.
 """
 
 import hashlib
 import os
 import shutil
-import sqlite3
-import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import msgspec
 import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
 
+from meterbook.storage import postgres_tools
 from meterbook.storage.database import Database
 from meterbook.storage.files import written_atomically
+from meterbook.storage.postgres_tools import PostgresToolError
 from meterbook.storage.tables import accounts, daybook, ledger, meters
 
 MANIFEST = "manifest.json"
 SQLITE_COPY = "meterbook.sqlite"
 POSTGRES_COPY = "meterbook.pgdump"
 _READ_BYTES = 1 << 20
-_POSTGRES_FOLDERS = tuple(f"/usr/lib/postgresql/{version}/bin" for version in range(18, 14, -1))
 
 
 class BackupError(RuntimeError):
@@ -42,39 +43,94 @@ class Manifest(msgspec.Struct, frozen=True):
     """UTC epoch seconds."""
     digests: dict[str, str]
     """File name to SHA-256."""
+    rows: dict[str, int] = {}
+    """Table to how many rows it has."""
 
 
-def back_up(database: Database, folder: Path, *, key_file: Path | None, now: int) -> Manifest:
+def back_up(
+    database: Database,
+    folder: Path,
+    *,
+    key_file: Path | None,
+    now: int,
+    examine: Callable[[sa.Connection], None] | None = None,
+) -> Manifest:
     """
     Copy the book into a new folder.
 
     :param key_file: the secret key to copy with it; None where the key is a setting.
+    :param examine: is given a connection that sees exactly what was copied.
     :raises BackupError: if the folder has something in it, or the copy fails.
     """
     if folder.exists() and any(folder.iterdir()):
         raise BackupError(f"{folder} is not empty")
     folder.mkdir(parents=True, exist_ok=True)
-    with database.reading() as connection:
-        schema = MigrationContext.configure(connection).get_current_revision() or ""
-    if database.sqlite_file is not None:
-        copy = folder / SQLITE_COPY
-        with database.beside_writer() as connection:
-            # VACUUM INTO reads one snapshot, so writers go on; the copy is one plain file.
-            connection.execute(sa.text("VACUUM INTO :copy"), {"copy": str(copy)})
-        _sync(copy)
-    else:
-        copy = folder / POSTGRES_COPY
-        _run_postgres_tool(database, "pg_dump", ["--format=custom", f"--file={copy}"])
+    try:
+        return _fill(database, folder, key_file=key_file, now=now, examine=examine)
+    except BaseException as error:
+        for file in folder.iterdir():
+            file.unlink()
+        if isinstance(error, sa.exc.DBAPIError | OSError | PostgresToolError):
+            reason = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+            raise BackupError(f"no backup in {folder}: {reason}") from error
+        raise
+
+
+def _fill(
+    database: Database,
+    folder: Path,
+    *,
+    key_file: Path | None,
+    now: int,
+    examine: Callable[[sa.Connection], None] | None,
+) -> Manifest:
+    copying = _sqlite_copy if database.is_sqlite else _postgres_copy
+    copy = folder / (SQLITE_COPY if database.is_sqlite else POSTGRES_COPY)
+    with copying(database, copy) as copied:
+        schema = MigrationContext.configure(copied).get_current_revision() or ""
+        rows = _rows(copied)
+        if examine is not None:
+            examine(copied)
     digests = {copy.name: _digest(copy)}
     if key_file is not None and key_file.is_file():
         kept = folder / key_file.name
-        shutil.copyfile(key_file, kept)
-        kept.chmod(0o600)
+        with written_atomically(kept) as out:
+            os.fchmod(out.fileno(), 0o600)
+            out.write(key_file.read_bytes())
         digests[kept.name] = _digest(kept)
-    manifest = Manifest("sqlite" if database.is_sqlite else "postgresql", schema, now, digests)
+    engine = "sqlite" if database.is_sqlite else "postgresql"
+    manifest = Manifest(engine, schema, now, digests, rows)
     with written_atomically(folder / MANIFEST) as out:
         out.write(msgspec.json.format(msgspec.json.encode(manifest)))
     return manifest
+
+
+@contextmanager
+def _sqlite_copy(database: Database, copy: Path) -> Iterator[sa.Connection]:
+    """Copy the book, and give a connection to the copy."""
+    with database.beside_writer() as connection:
+        # VACUUM INTO reads one snapshot, so writers go on; the copy is one plain file.
+        connection.execute(sa.text("VACUUM INTO :copy"), {"copy": str(copy)})
+    copied = Database(f"sqlite:///{copy}")
+    try:
+        with copied.reading() as connection:
+            verdict = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+            if verdict != "ok":
+                raise BackupError(f"the copy is damaged: {verdict}")
+            yield connection
+    finally:
+        copied.close()
+    _sync(copy)
+
+
+@contextmanager
+def _postgres_copy(database: Database, copy: Path) -> Iterator[sa.Connection]:
+    """Copy the book, and give a connection to the same snapshot of it."""
+    with database.reading() as connection:
+        connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+        snapshot = connection.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()
+        postgres_tools.dump(database.url, copy, snapshot=snapshot)
+        yield connection
 
 
 def restore(database: Database, folder: Path, *, key_file: Path | None) -> Manifest:
@@ -88,18 +144,20 @@ def restore(database: Database, folder: Path, *, key_file: Path | None) -> Manif
     engine = "sqlite" if database.is_sqlite else "postgresql"
     if manifest.engine != engine:
         raise BackupError(f"the backup is of {manifest.engine}, the database is {engine}")
-    if key_file is not None and key_file.name in manifest.digests:
-        kept = folder / key_file.name
-        if key_file.exists() and key_file.read_bytes() != kept.read_bytes():
-            raise BackupError(f"{key_file} is another key than the backup's; move it away first")
-    if database.sqlite_file is not None:
-        _restore_sqlite(folder / SQLITE_COPY, database.sqlite_file)
-    else:
-        _restore_postgres(database, folder / POSTGRES_COPY)
-    if key_file is not None and key_file.name in manifest.digests and not key_file.exists():
-        with written_atomically(key_file) as out:
-            out.write((folder / key_file.name).read_bytes())
-        key_file.chmod(0o600)
+    _require_empty(database)
+    brings_key = key_file is not None and key_file.name in manifest.digests
+    # The key first: a book without it is worth less than a key without a book.
+    with _key_in_place(folder, key_file) if key_file and brings_key else nullcontext():
+        try:
+            if database.sqlite_file is not None:
+                _restore_sqlite(folder / SQLITE_COPY, database.sqlite_file)
+            else:
+                postgres_tools.load(database.url, folder / POSTGRES_COPY)
+        except (OSError, PostgresToolError) as error:
+            raise BackupError(f"nothing was restored: {error}") from error
+        with database.reading() as connection:
+            if manifest.rows and _rows(connection) != manifest.rows:
+                raise BackupError("the restored book has other rows than the backup")
     return manifest
 
 
@@ -120,64 +178,58 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
+@contextmanager
+def _key_in_place(folder: Path, key_file: Path) -> Iterator[None]:
+    key = (folder / key_file.name).read_bytes()
+    is_there = key_file.exists()
+    if is_there and key_file.read_bytes() != key:
+        raise BackupError(f"{key_file} is another key than the backup's; move it away first")
+    if not is_there:
+        with written_atomically(key_file) as out:
+            os.fchmod(out.fileno(), 0o600)
+            out.write(key)
+    try:
+        yield
+    except BaseException:
+        if not is_there:
+            key_file.unlink()
+        raise
+
+
+def _require_empty(database: Database) -> None:
+    if database.sqlite_file is not None:
+        if database.sqlite_file.exists() and _has_book(database):
+            raise BackupError(f"{database.sqlite_file} holds a book already; move it away first")
+        database.close()  # what it has open is not the file that will be there
+        return
+    with database.reading() as connection:
+        if sa.inspect(connection).get_table_names():
+            raise BackupError("the database has tables already; restore into an empty one")
+
+
+def _has_book(database: Database) -> bool:
+    with database.reading() as connection:
+        present = set(sa.inspect(connection).get_table_names())
+        return any(
+            connection.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first()
+            for table in (accounts, meters, daybook, ledger)
+            if table.name in present
+        )
+
+
 def _restore_sqlite(copy: Path, target: Path) -> None:
-    if target.exists() and _has_rows(target):
-        raise BackupError(f"{target} holds a book already; move it away first")
     for leftover in ("-wal", "-shm"):
         target.with_name(target.name + leftover).unlink(missing_ok=True)
     with written_atomically(target) as out, copy.open("rb") as source:
         shutil.copyfileobj(source, out, _READ_BYTES)
-    with sqlite3.connect(target) as connection:
-        [verdict] = connection.execute("PRAGMA quick_check(1)").fetchone()
-    connection.close()
-    if verdict != "ok":
-        raise BackupError(f"the restored file is damaged: {verdict}")
 
 
-def _restore_postgres(database: Database, copy: Path) -> None:
-    with database.reading() as connection:
-        if sa.inspect(connection).get_table_names():
-            raise BackupError("the database has tables already; restore into an empty one")
-    options = ["--single-transaction", "--exit-on-error", "--no-owner", str(copy)]
-    _run_postgres_tool(database, "pg_restore", options)
-
-
-def _has_rows(file: Path) -> bool:
-    database = Database(f"sqlite:///{file}")
-    try:
-        with database.reading() as connection:
-            present = set(sa.inspect(connection).get_table_names())
-            return any(
-                connection.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first()
-                for table in (accounts, meters, daybook, ledger)
-                if table.name in present
-            )
-    finally:
-        database.close()
-
-
-def _run_postgres_tool(database: Database, tool: str, options: Sequence[str]) -> None:
-    found = shutil.which(tool, path=os.pathsep.join([os.environ["PATH"], *_POSTGRES_FOLDERS]))
-    if found is None:
-        raise BackupError(f"{tool} is not installed; it comes with PostgreSQL's client programs")
-    url = database.url
-    host = url.host or str(url.query.get("host", ""))
-    environment = {
-        **os.environ,
-        "PGHOST": host,
-        "PGPORT": str(url.port or 5432),
-        "PGUSER": url.username or "",
-        "PGPASSWORD": str(url.password or ""),
-        "PGDATABASE": url.database or "",
-    }
-    wanted = {name: setting for name, setting in environment.items() if setting}
-    target = [f"--dbname={url.database}"] if tool == "pg_restore" else []
-    done = subprocess.run(  # noqa: S603 our own words and the operator's own folder
-        [found, *target, *options], env=wanted, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no reason given"])[0]
-        raise BackupError(f"{tool} failed: {last}")
+def _rows(connection: sa.Connection) -> dict[str, int]:
+    counted = {}
+    for name in sorted(sa.inspect(connection).get_table_names()):
+        counting = sa.select(sa.func.count()).select_from(sa.table(name))
+        counted[name] = connection.execute(counting).scalar_one()
+    return counted
 
 
 def _digest(file: Path) -> str:

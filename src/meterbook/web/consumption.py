@@ -155,8 +155,8 @@ def _asked(
     now: int,
 ) -> Asked:
     place = visible_meter(connection, caller=account, written_id=written_id)
-    exporting = export_place(connection, place=place)
     if flow is Flow.EXPORT:
+        exporting = export_place(connection, place=place)
         if exporting is None:
             raise NotFoundException("this meter exports nothing")
         place = exporting
@@ -166,7 +166,6 @@ def _asked(
         period,
         resolution or period.resolution,
         flow is Flow.EXPORT,
-        exporting is not None,
         now,
     )
 

@@ -17,7 +17,7 @@ from meterbook.domain.periods import Period, Resolution
 from meterbook.domain.units import wh_to_kwh
 from meterbook.queries.channel_days import DayReadings
 from meterbook.queries.consumption import Consumption, consumption_of, days_of_period
-from meterbook.queries.meter_places import MeterPlace
+from meterbook.queries.meter_places import MeterPlace, export_place
 from meterbook.queries.period_figures import (
     Counted,
     PeriodFigures,
@@ -90,7 +90,6 @@ class Asked(msgspec.Struct, frozen=True):
     period: Period
     resolution: Resolution
     is_export: bool
-    has_export: bool
     now: int
 
 
@@ -131,7 +130,7 @@ def consumption_page_of(
             period=period,
             resolution=asked.resolution,
             flow="export" if asked.is_export else "import",
-            has_export=asked.has_export,
+            has_export=export_place(connection, place=place) is not None,
             interval_s=place.interval_s,
             zone=zone,
             today=local_day(asked.now, zone),

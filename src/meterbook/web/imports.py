@@ -17,7 +17,7 @@ from meterbook.access import Book, Caller, book_of
 from meterbook.domain.import_reports import ImportReport, ImportWish
 from meterbook.exports.selection import Selection
 from meterbook.exports.temporary import temporary_file
-from meterbook.intake.files.formats import FORMATS
+from meterbook.intake.files.formats import FORMATS, SEED_FORMATS
 from meterbook.queries.meter_places import meters_of_account
 from meterbook.registry.accounts import Account
 from meterbook.registry.import_log import LoggedImport, logged_imports
@@ -45,7 +45,8 @@ class ImportsPage(msgspec.Struct, frozen=True):
     @property
     def formats(self) -> list[tuple[str, str]]:
         """The formats to choose from."""
-        return [("auto", gettext("as the file shows")), *((name, name) for name in FORMATS)]
+        names = (*FORMATS, *SEED_FORMATS)
+        return [("auto", gettext("as the file shows")), *((name, name) for name in names)]
 
 
 class ImportForm(msgspec.Struct, frozen=True):

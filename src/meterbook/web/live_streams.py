@@ -114,7 +114,13 @@ class LiveStreams:
             since_ms=(self._clock() - _PAGE_LOADS_S) * 1000,
         )
         stream.tell(
-            ServerSentEventMessage(data=None, retry=int(LOOK_EVERY_S * 1000), comment="watching")
+            ServerSentEventMessage(
+                data=None,
+                # Whoever comes back, to whichever process, names it and is told to look again.
+                id=str(stream.since_ms),
+                retry=int(LOOK_EVERY_S * 1000),
+                comment="watching",
+            )
         )
         if resumed:
             stream.tell(ServerSentEventMessage(event="refresh", data="{}"))
@@ -124,7 +130,7 @@ class LiveStreams:
         return self._messages(stream)
 
     def close(self) -> None:
-        """End every stream."""
+        """Break every stream off, so that its page comes back, to another process."""
         self._closed = True
         for stream in self._streams:
             stream.messages.put_nowait(None)
@@ -140,7 +146,9 @@ class LiveStreams:
                     yield ServerSentEventMessage(data=None, comment="still here")
                     continue
                 if message is None:
-                    yield ServerSentEventMessage(event="end", data="{}")
+                    # Told that it ended, a page does not ask again: its session is over.
+                    if not self._closed:
+                        yield ServerSentEventMessage(event="end", data="{}")
                     return
                 yield message
         finally:

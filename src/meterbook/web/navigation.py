@@ -22,8 +22,9 @@ _LINKS: tuple[tuple[str, str, frozenset[Role]], ...] = (
     ("/profile", marked("Meters"), _EVERYBODY),
     ("/files", marked("Files"), _EVERYBODY),
     ("/sites", marked("Sites"), _EVERYBODY),
+    ("/devices", marked("Devices"), _EVERYBODY),
     ("/management-dashboard/", marked("Regions"), _STAFF),
-    ("/manage", marked("Devices"), frozenset({Role.ADMIN})),
+    ("/manage", marked("Administration"), frozenset({Role.ADMIN})),
 )
 _ELSEWHERE = {"/sites": "/hosts/"}
 """Paths that belong to a link without beginning as it does."""

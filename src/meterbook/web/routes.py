@@ -23,6 +23,7 @@ from meterbook.web import (
     sign_in,
     sites,
 )
+from meterbook.web.devices import pages as devices
 from meterbook.web.manage import pages as manage
 
 PAGES = Router(
@@ -57,6 +58,7 @@ PAGES = Router(
         live.site_stream,
         live.host_stream,
         live.regions_stream,
+        devices.ROUTES,
         manage.ROUTES,
         account.ROUTES,
         assets.asset_file,

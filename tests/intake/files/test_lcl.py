@@ -14,6 +14,7 @@ from meterbook.intake.files import lcl
 from meterbook.intake.files.broken import BrokenFileError
 from meterbook.intake.files.csv_parts import CsvPart, csv_parts
 from meterbook.intake.files.lcl import LclLimits, LclPart, lcl_parts
+from meterbook.intake.files.parsed import LineNote
 from meterbook.intake.files.sources import FileSource
 
 NOW = 1_760_000_000
@@ -112,19 +113,19 @@ def test_a_wrong_line_is_named_with_its_column_and_reason(
     good = "MAC000002,2013-01-01 00:00:00,1"
     path = written(tmp_path, good, line, good)
 
-    with pytest.raises(BrokenFileError, match=reason) as caught:
-        only_part(path)
+    part = only_part(path)
 
-    assert (caught.value.line, caught.value.column) == (3, column)
-    assert "\n" not in str(caught.value)
+    [note] = part.rejected
+    assert (note.line, note.column, part.rejected_count) == (3, column, 1)
+    assert reason in note.reason
+    assert (len(part.readings), part.repeated) == (2, 1)
 
 
 def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
     path = tmp_path / "home.csv"
     path.write_bytes(HEADER.encode() + b"\nMAC000002,2013-01-01 00:00:00,1\nMAC\xff,a,b\n")
 
-    with pytest.raises(BrokenFileError, match="line 3, column 4: is not UTF-8"):
-        only_part(path)
+    assert only_part(path).rejected == [LineNote(3, "is not UTF-8 text", 4)]
 
 
 @pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", b"\x00\x01\x02", b"{}"])
@@ -164,9 +165,10 @@ def test_the_quick_way_reads_what_the_careful_way_reads(
         return
 
     quick = lcl._quick(part.body, LIMITS)
-    careful = lcl._careful(Path("home.csv"), part, LIMITS)
+    careful, rejected = lcl._careful(part, LIMITS)
 
     assert quick is not None
+    assert rejected == []
     for name in careful.__struct_fields__:
         assert getattr(quick, name).tolist() == getattr(careful, name).tolist()
 
@@ -190,7 +192,8 @@ def test_whatever_the_quick_way_takes_the_careful_way_reads_the_same(
     quick = lcl._quick(part.body, LIMITS)
 
     if quick is not None:
-        careful = lcl._careful(Path("home.csv"), part, LIMITS)
+        careful, rejected = lcl._careful(part, LIMITS)
+        assert rejected == []
         for name in careful.__struct_fields__:
             assert getattr(quick, name).tolist() == getattr(careful, name).tolist()
 

@@ -11,8 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from books import ledger_content, record_packets
-from imports import KEY, NOW, OPTIONS, imported, refused, totals
-from meterbook.cli.import_json import import_masterdb
+from imports import KEY, NOW, UTC, imported, refused, totals
 from meterbook.day_close import close_day, days_to_close
 from meterbook.domain.local_days import day_number, interval_starts, numbered_day
 from meterbook.domain.units import wh_to_kwh
@@ -69,9 +68,9 @@ def emptied(database: Database) -> None:
 
 def close_all(database: Database) -> None:
     with database.reading() as connection:
-        days = days_to_close(connection, zone=OPTIONS.zone, due_at=NOW, late_before=NOW)
+        days = days_to_close(connection, zone=UTC, due_at=NOW, late_before=NOW)
     for day in days:
-        close_day(database, day=day, zone=OPTIONS.zone, now=NOW)
+        close_day(database, day=day, zone=UTC, now=NOW)
 
 
 def test_the_seeds_own_print_is_taken_with_its_last_comma(
@@ -80,7 +79,7 @@ def test_the_seeds_own_print_is_taken_with_its_last_comma(
     path = tmp_path / "masterDB.json"
     path.write_text(SEED)
 
-    [line] = imported(import_masterdb, database, path)
+    [line] = imported("masterdb", database, path)
 
     assert totals(database) == {
         (999_999_999, day_number(date(2025, 2, 11))): 187_140,
@@ -101,13 +100,13 @@ def test_the_seeds_own_print_is_taken_with_its_last_comma(
 def test_importing_again_changes_nothing(database: Database, tmp_path: Path) -> None:
     path = tmp_path / "masterDB.json"
     path.write_text(SEED)
-    imported(import_masterdb, database, path)
+    imported("masterdb", database, path)
     before = exported(database, KEY), ledger_content(database)
 
-    [line] = imported(import_masterdb, database, path)
+    [line] = imported("masterdb", database, path)
 
     assert (exported(database, KEY), ledger_content(database)) == before
-    assert "0 new" in line
+    assert "0 new days" in line
     with database.reading() as connection:
         count = connection.scalar(sa.select(sa.func.count()).select_from(superseded_readings))
     assert count == 7
@@ -137,7 +136,7 @@ def test_what_was_exported_has_the_same_totals_in_an_empty_book(
         entry: dict[str, object] = {"previous_day": {}}
         if halves:
             newest = max([*days, 20_000]) + 1
-            starts = interval_starts(numbered_day(newest), OPTIONS.zone)
+            starts = interval_starts(numbered_day(newest), UTC)
             record_packets(
                 sqlite_database,
                 [Packet(meter_id, starts[i] + 1860, wh) for i, wh in halves.items()],
@@ -147,14 +146,14 @@ def test_what_was_exported_has_the_same_totals_in_an_empty_book(
         }
     first = tmp_path / "first.json"
     first.write_bytes(msgspec.json.encode(entries))
-    imported(import_masterdb, sqlite_database, first)
+    imported("masterdb", sqlite_database, first)
     close_all(sqlite_database)
     expected, content = totals(sqlite_database), exported(sqlite_database)
     second = tmp_path / "second.json"
     second.write_bytes(content)
     emptied(sqlite_database)
 
-    imported(import_masterdb, sqlite_database, second)
+    imported("masterdb", sqlite_database, second)
 
     assert totals(sqlite_database) == expected
     assert msgspec.json.decode(exported(sqlite_database)) == msgspec.json.decode(content)
@@ -167,10 +166,10 @@ def test_the_book_stands_where_the_file_says_something_else(
 ) -> None:
     path = tmp_path / "a.json"
     path.write_text('{"1": {"name": "A", "2025-02-11": 1.5}}')
-    imported(import_masterdb, database, path)
+    imported("masterdb", database, path)
     path.write_text('{"1": {"name": "B", "2025-02-11": 2.5, "2025-02-10": 1}}')
 
-    [line] = imported(import_masterdb, database, path)
+    [line] = imported("masterdb", database, path)
 
     assert sorted(totals(database).values()) == [1000, 1500]
     assert "1 different from the book" in line
@@ -202,7 +201,7 @@ def test_a_broken_file_stores_nothing_and_is_named(
     path = tmp_path / "a.json"
     path.write_text(text)
 
-    [line] = refused(import_masterdb, sqlite_database, path)
+    [line] = refused("masterdb", sqlite_database, path)
 
     assert place in line
     assert reason in line
@@ -213,9 +212,9 @@ def test_a_dry_run_checks_and_stores_nothing(database: Database, tmp_path: Path)
     path = tmp_path / "a.json"
     path.write_text(SEED)
 
-    [line] = imported(import_masterdb, database, path, dry_run=True)
+    [line] = imported("masterdb", database, path, dry_run=True)
 
-    assert "nothing stored; would be: 2 meters, 6 days, 6 new" in line
+    assert "checked, nothing stored (masterdb): 6 readings of 2 series, 6 new days" in line
     assert totals(database) == {}
     assert exported(database) == b"{\n}\n"
 
@@ -225,7 +224,7 @@ def test_names_and_fins_leave_only_where_they_are_asked_for(
 ) -> None:
     path = tmp_path / "a.json"
     path.write_text(SEED)
-    imported(import_masterdb, sqlite_database, path)
+    imported("masterdb", sqlite_database, path)
 
     assert not any(secret in exported(sqlite_database) for secret in (b"Aashima", b"A3389127I"))
     content = msgspec.json.decode(exported(sqlite_database, KEY))

@@ -8,13 +8,14 @@ import msgspec
 import pytest
 
 from books import ledger_content, record_packets
-from imports import NOW, imported, refused
-from meterbook.cli.import_json import import_recovery
+from imports import NOW, REQUEST, imported, refused
 from meterbook.day_close import close_day
 from meterbook.domain.local_days import interval_starts, midnight
 from meterbook.exports.recovery_json import write_recovery_file
+from meterbook.imports import run_import
 from meterbook.intake.packet_fields import Packet
 from meterbook.jobs.recovery_files import write_recovery_files
+from meterbook.registry.import_log import logged_imports
 from meterbook.storage.database import Database
 
 DAY = date(2025, 2, 8)
@@ -54,7 +55,7 @@ def test_a_restored_day_is_the_day_that_was_written(
     path = tmp_path / f"recovery-{day}.json"
     content = exported(second_database, path, day=day, zone=ZoneInfo(zone))
 
-    imported(import_recovery, database, path, zone=ZoneInfo(zone))
+    imported("recovery", database, path, zone=zone)
 
     close_day(second_database, day=day, zone=ZoneInfo(zone), now=NOW)
     assert ledger_content(database) == ledger_content(second_database)
@@ -69,7 +70,7 @@ def test_the_repeated_hour_of_autumn_and_the_last_half_hour_keep_their_places(
     path.write_text('{"1": {"01:31": 1, "01:31+00:00": 2, "00:01": 3}}')
     zone = ZoneInfo("Europe/London")
 
-    imported(import_recovery, sqlite_database, path, zone=zone)
+    imported("recovery", sqlite_database, path, zone=zone.key)
 
     again = exported(sqlite_database, tmp_path / "a.json", day=date(2024, 10, 27), zone=zone)
     assert again == {"1": {"01:31": 1.0, "01:31+00:00": 2.0, "00:01": 3.0}}
@@ -87,12 +88,12 @@ def test_the_open_day_is_restored_into_the_daybook(
     record_packets(second_database, [Packet(1, begins_at + 1860, 700)])
     [path] = write_recovery_files(second_database, data_dir=tmp_path, now=NOW, days_kept=14)
 
-    line = imported(import_recovery, database, path)
+    line = imported("recovery", database, path)
 
     day = date.fromisoformat(path.stem.removeprefix("recovery-"))
     assert midnight(day, utc) == begins_at
     assert exported(database, tmp_path / "b.json", day=day, zone=utc) == {"1": {"00:31": 0.7}}
-    assert "1 open readings" in line[0]
+    assert "1 of days that are not over" in line[0]
 
 
 def test_a_different_reading_in_the_book_stands_and_is_reported(
@@ -104,7 +105,7 @@ def test_a_different_reading_in_the_book_stands_and_is_reported(
     path = tmp_path / "old.json"
     path.write_text('{"7": {"00:31": 7, "01:01": 99.5}}')
 
-    [line] = imported(import_recovery, database, path, day=DAY)
+    [line] = imported("recovery", database, path, day=DAY)
 
     assert ledger_content(database) == before
     assert "1 different from the book, which stands" in line
@@ -139,7 +140,7 @@ def test_a_broken_file_stores_nothing_and_is_named(
     path = tmp_path / "recovery-2025-02-08.json"
     path.write_text(text)
 
-    [line] = refused(import_recovery, sqlite_database, path)
+    [line] = refused("recovery", sqlite_database, path)
 
     assert str(path) in line
     assert place in line
@@ -149,9 +150,9 @@ def test_a_broken_file_stores_nothing_and_is_named(
 
 def test_a_name_without_a_day_asks_for_one(sqlite_database: Database, tmp_path: Path) -> None:
     path = tmp_path / "day.json"
-    path.write_text("{}")
+    path.write_text('{"1": {}}')
 
-    [line] = refused(import_recovery, sqlite_database, path)
+    [line] = refused("recovery", sqlite_database, path)
 
     assert "say its day" in line
 
@@ -160,6 +161,46 @@ def test_a_day_in_the_future_is_refused(sqlite_database: Database, tmp_path: Pat
     path = tmp_path / "recovery-2099-01-01.json"
     path.write_text('{"1": {"00:31": 1}}')
 
-    [line] = refused(import_recovery, sqlite_database, path)
+    [line] = refused("recovery", sqlite_database, path)
 
     assert "is in the future" in line
+
+
+def test_the_report_is_that_of_every_format(database: Database, tmp_path: Path) -> None:
+    path = tmp_path / "recovery-2025-02-08.json"
+    path.write_text('{"7": {"00:31": 1.5, "01:01": 0.5},\n"8": {"00:31": -1}}')
+    request = msgspec.structs.replace(REQUEST, format="auto")
+    assert run_import(database, path, request).problem == (
+        f"{path}: line 2, column 7: is not between 0 and 1000 kWh"
+    )
+    some = msgspec.structs.replace(request, partial=True)
+    dry = run_import(database, path, msgspec.structs.replace(some, dry_run=True))
+    assert ledger_content(database) == []
+    stored = run_import(database, path, some)
+    assert msgspec.structs.replace(stored, status="checked") == dry
+    assert (stored.format, stored.book_stands, stored.readings) == ("recovery", True, 2)
+    [series] = stored.series
+    assert (series.meter_id, series.is_new, series.energy_kwh) == (7, True, 2.0)
+    assert (stored.new_days, stored.rejected, stored.rejected_lines[0].line) == (1, 1, 2)
+    with database.reading() as connection:
+        [logged] = logged_imports(connection)
+    assert logged.report == stored
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"own_meters": frozenset({8})}, "is about meters that are not yours (7, ...)"),
+        ({"meters": {"": 7}}, "calls its meters by our numbers"),
+        ({"own_meters": frozenset({7}), "format": "masterdb"}, "which only operators may import"),
+    ],
+    ids=["another's", "renamed", "master database"],
+)
+def test_what_a_caller_may_not_import_is_refused(
+    sqlite_database: Database, tmp_path: Path, changes: dict[str, object], problem: str
+) -> None:
+    path = tmp_path / "recovery-2025-02-08.json"
+    path.write_text('{"7": {"00:31": 1.5}}')
+    [line] = refused(str(changes.pop("format", "recovery")), sqlite_database, path, **changes)
+    assert problem in line
+    assert ledger_content(sqlite_database) == []

@@ -8,6 +8,7 @@ import json
 import os
 import time
 import zlib
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.padding import PKCS7
 from pyemoncms import EmoncmsClient
 
 from device_owners import Owner
+from raw_http import exchanged
 
 NOW = 1_790_000_000
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -43,6 +45,44 @@ def test_emonhubs_request_is_answered_ok_and_its_clock_corrected(owner: Owner) -
     ages = [time.time() - at_ms / 1000 for at_ms, _ in found["1"]]
     assert 0 <= ages[1] < 60
     assert 9 <= ages[0] - ages[1] <= 11
+
+
+def test_emonhubs_request_byte_for_byte(owner: Owner) -> None:
+    # EmonHubEmoncmsHTTPInterfacer posts a dictionary with requests and wants 200 and `ok`.
+    sent_at = int(time.time())
+    frames = [
+        [sent_at - 5.25, 10, 150, 250.5, {"rssi": -44}],
+        [sent_at - 0.5, "emontx4", {"power1": 100}, {"energy1": 4711}],
+    ]
+    form = {
+        "apikey": owner.hex32,
+        "data": json.dumps(frames, separators=(",", ":")),
+        "sentat": str(sent_at),
+    }
+    head, body = exchanged(
+        owner.server.url,
+        """
+        POST /input/bulk.json HTTP/1.1
+        Host: {host}
+        User-Agent: python-requests/2.28.1
+        Accept-Encoding: gzip, deflate
+        Accept: */*
+        Connection: keep-alive
+        Content-Type: application/x-www-form-urlencoded
+        """,
+        urlencode(form).encode(),
+    )
+    assert head.startswith("HTTP/1.1 200 ")
+    assert body == b"ok"
+    found = owner.samples("emoncms", "10")
+    assert {name: kept[0][1] for name, kept in found.items()} == {
+        "1": 150.0,
+        "2": 250.5,
+        "rssi": -44.0,
+    }
+    ((at_ms, number),) = owner.samples("emoncms", "emontx4")["energy1"]
+    assert number == 4711
+    assert abs(at_ms / 1000 - time.time()) < 60
 
 
 def test_emonhubs_packed_request_is_the_same_request(owner: Owner) -> None:

@@ -164,7 +164,9 @@ def test_a_packet_by_message_counts_and_its_total_is_published_for_home_assistan
     assert state["interval_kWh"] == 1.25
     assert state["starts_at"] == utc_text(stamp - 60 - 3600)
     config = json.loads(seen[f"homeassistant/sensor/meterbook_{METER:09d}/total/config"])
-    assert config["state_class"] == "total"
+    assert config["state_class"] == "total"  # may fall by a correction, so no `last_reset`
+    assert config["default_entity_id"] == f"sensor.{config['unique_id']}"
+    assert config["value_template"] == "{{ value_json.total_kWh }}"
     assert config["device_class"] == "energy"
     assert config["unit_of_measurement"] == "kWh"
     assert config["state_topic"] == f"meterbook/meters/{METER}"

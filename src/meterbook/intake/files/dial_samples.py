@@ -14,11 +14,15 @@ import numpy as np
 from meterbook.domain.intervals import CounterWentBackError, advance_wh, interval_energy_wh
 from meterbook.domain.local_days import utc_text
 from meterbook.domain.readings import HALF_HOUR_S, Quality
-from meterbook.intake.files.parsed import PartBuilder, Series
+from meterbook.intake.files.parsed import AHEAD_S_MAX, PartBuilder, Series
 
 FAR_APART_S = 2 * HALF_HOUR_S
 """Samples further apart than this say nothing about the single half-hours between them."""
 
+RUN_GAP_S_MAX = 400 * 86_400
+"""Beyond a year without any reading nobody knows what an even rise would be spread over."""
+
+COUNTER_WH_MAX = 1 << 53  # all the world's electricity of half a year: more is damage
 SINGLE = "single dial readings"
 Sample = tuple[int, int, int]
 """Instant, counter in Wh, line."""
@@ -38,11 +42,19 @@ class SampleKeeper:
     speaks every second.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, now: int) -> None:
+        """Begin a stream; no sample may lie much later than `now`, UTC epoch seconds."""
+        self._latest = now + AHEAD_S_MAX
+        self._wrong: list[int] = []
+        self._wrong_count = 0
         self._kept: dict[Series, dict[int, tuple[Sample, Sample]]] = {}
 
     def add(self, series: Series, sample: Sample) -> None:
         """Keep a sample."""
+        if not 0 <= sample[0] <= self._latest:
+            self._wrong_count += 1
+            self._wrong = self._wrong or [sample[2]]
+            return
         kept = self._kept.setdefault(series, {})
         half_hour = sample[0] // HALF_HOUR_S
         first, last = kept.get(half_hour, (sample, sample))
@@ -50,6 +62,8 @@ class SampleKeeper:
 
     def flush(self, builder: PartBuilder) -> None:
         """Add the energy of everything that was kept."""
+        for line in self._wrong:
+            builder.reject(line, "lies before 1970 or in the future", count=self._wrong_count)
         for series, kept in self._kept.items():
             add_samples(builder, series, [sample for pair in kept.values() for sample in pair])
 
@@ -74,6 +88,10 @@ def _rising_runs(builder: PartBuilder, ordered: list[Sample]) -> list[list[Sampl
         except CounterWentBackError as error:
             builder.leave_out(f"{error}: a new run begins", later[2])
             runs.append([])
+        else:
+            if later[0] - earlier[0] > RUN_GAP_S_MAX:
+                builder.leave_out("more than a year without a dial reading", later[2])
+                runs.append([])
         runs[-1].append(later)
     return runs
 

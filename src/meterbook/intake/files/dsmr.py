@@ -59,7 +59,7 @@ def read_dsmr(source: FileSource, options: ParseOptions) -> Iterator[FilePart]:
     :raises BrokenFileError: if it holds no telegram.
     """
     builder = PartBuilder(options, reading_kwh_max=SITE_KWH_MAX)
-    samples = SampleKeeper()
+    samples = SampleKeeper(options.now)
     count = 0
     for telegram in _telegrams(source, builder):
         count += 1

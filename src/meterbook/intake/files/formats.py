@@ -58,6 +58,7 @@ FORMATS = {
     for format_ in (
         Format("parquet", "parquet_files", guesses_shape=True),
         Format("sml", "sml"),
+        Format("dlms", "dlms"),
         Format("mscons", "mscons"),
         Format("dsmr", "dsmr"),
         Format("espi", "espi"),
@@ -69,6 +70,9 @@ FORMATS = {
     )
 }
 
+SEED_FORMATS = ("recovery", "masterdb")
+"""The seed's JSON files, copies of a book: `imports.seed_files` reads them beside the book."""
+
 
 def format_named(name: str) -> Format:
     """
@@ -77,7 +81,8 @@ def format_named(name: str) -> Format:
     :raises LookupError: if there is none of that name.
     """
     if name not in FORMATS:
-        raise LookupError(f"no format {name!r}; there are {', '.join(FORMATS)}")
+        known = ", ".join((*FORMATS, *SEED_FORMATS))
+        raise LookupError(f"no format {name!r}; there are {known}")
     return FORMATS[name]
 
 

@@ -31,7 +31,15 @@ from meterbook.domain.readings import HALF_HOUR_S
 from meterbook.domain.units import kwh_column_to_wh, kwh_to_wh
 from meterbook.intake.files.broken import BrokenFileError
 from meterbook.intake.files.csv_parts import CsvPart, csv_parts
-from meterbook.intake.files.parsed import OWN, FilePart, LeftOut, ParseOptions, Series
+from meterbook.intake.files.parsed import (
+    OWN,
+    REJECTED_KEPT_MAX,
+    FilePart,
+    LeftOut,
+    LineNote,
+    ParseOptions,
+    Series,
+)
 from meterbook.intake.files.sources import FileSource
 
 AHEAD_S_MAX = 300  # as for packets: a clock may be this much ahead of ours
@@ -49,6 +57,7 @@ _NUMBER = re.compile(
 _STAMP_CHARACTERS = 19
 _FRACTION = ".0000000"
 _MISSING = -1
+_REJECTED = -2
 
 
 class LclLimits(msgspec.Struct, frozen=True):
@@ -75,33 +84,36 @@ class LclPart(msgspec.Struct, frozen=True):
     """Lines of rows that say `Null`."""
     off_grid_lines: list[int]
     """Lines of rows off the half hour."""
+    rejected: list[LineNote]
+    """Wrong lines, the first thousand."""
+    rejected_count: int
 
 
 class _Rows(msgspec.Struct, frozen=True):
     meter_id: IntColumn
     stamp: IntColumn
     amount: IntColumn
-    """Wh; _MISSING for Null."""
+    """Wh; _MISSING for Null, _REJECTED for a line that is wrong."""
 
 
 def lcl_parts(source: FileSource, *, limits: LclLimits) -> Iterator[LclPart]:
     """
     Yield the file in parts: one, unless it is large.
 
-    :raises BrokenFileError: if any line is wrong.
+    :raises BrokenFileError: if it is no London CSV.
     """
     with source.opened() as file:
         for part in csv_parts(file):
             if part.header is not None:
                 _check_header(source.name, part.header)
-            yield _part(source.name, part, limits)
+            yield _part(part, limits)
 
 
 def read_lcl(source: FileSource, options: ParseOptions) -> Iterator[FilePart]:
     """
     Yield the file in parts, in the shape of every format.
 
-    :raises BrokenFileError: if any line is wrong.
+    :raises BrokenFileError: if it is no London CSV.
     """
     limits = LclLimits(
         now=options.now,
@@ -123,8 +135,8 @@ def read_lcl(source: FileSource, options: ParseOptions) -> Iterator[FilePart]:
             msgspec.structs.replace(
                 part.readings, source=np.searchsorted(numbers, part.readings.source)
             ),
-            [],
-            0,
+            part.rejected,
+            part.rejected_count,
             left_out,
             ["stamps are GMT all year"],
         )
@@ -142,14 +154,16 @@ def _check_header(path: Path, header: str) -> None:
         raise BrokenFileError(path, "is not the header of London CSV (LCLid,DateTime,KWH/hh ...)")
 
 
-def _part(path: Path, part: CsvPart, limits: LclLimits) -> LclPart:
+def _part(part: CsvPart, limits: LclLimits) -> LclPart:
+    rejected: list[LineNote] = []
     rows = _quick(part.body, limits)
     if rows is None:
-        rows = _careful(path, part, limits)
+        rows, rejected = _careful(part, limits)
     missing = rows.amount == _MISSING
+    wrong = rows.amount == _REJECTED
     starts_at = rows.stamp - HALF_HOUR_S if limits.stamp_is_end else rows.stamp
-    off_grid = (starts_at % HALF_HOUR_S != 0) & ~missing
-    good = ~missing & ~off_grid
+    off_grid = (starts_at % HALF_HOUR_S != 0) & ~missing & ~wrong
+    good = ~missing & ~off_grid & ~wrong
     readings = reading_columns(rows.meter_id[good], starts_at[good], rows.amount[good])
     once = settled(readings)
     return LclPart(
@@ -159,6 +173,8 @@ def _part(path: Path, part: CsvPart, limits: LclLimits) -> LclPart:
         conflicts=len(once.superseded),
         null_lines=(np.flatnonzero(missing) + part.first_line).tolist(),
         off_grid_lines=(np.flatnonzero(off_grid) + part.first_line).tolist(),
+        rejected=rejected,
+        rejected_count=int(wrong.sum()),
     )
 
 
@@ -226,31 +242,43 @@ def _meter_id(home: str) -> int | None:
     return number if 1 <= number <= METER_ID_MAX else None
 
 
-def _careful(path: Path, part: CsvPart, limits: LclLimits) -> _Rows:
+def _careful(part: CsvPart, limits: LclLimits) -> tuple[_Rows, list[LineNote]]:
     rows: list[tuple[int, int, int]] = []
+    rejected: list[LineNote] = []
     for index, raw in enumerate(part.body.removesuffix(b"\n").split(b"\n")):
-        line = part.first_line + index
         try:
-            cells = raw.decode().removesuffix("\r").split(",")
-        except UnicodeDecodeError as error:
-            raise BrokenFileError(
-                path, "is not UTF-8 text", line=line, column=error.start + 1
-            ) from None
-        if len(cells) != len(_HEADERS[0]):
-            reason = f"has {len(cells)} columns instead of 3"
-            raise BrokenFileError(path, reason, line=line)
-        row = []
-        for number, (cell, read) in enumerate(
-            zip(cells, (_read_home, _read_stamp, _read_energy), strict=True)
-        ):
-            try:
-                row.append(read(cell.strip(), limits))
-            except ValueError as error:
-                column = 1 + sum(len(earlier) + 1 for earlier in cells[:number])
-                raise BrokenFileError(path, str(error), line=line, column=column) from None
-        rows.append((row[0], row[1], row[2]))
+            rows.append(_careful_row(raw, part.first_line + index, limits))
+        except _WrongLineError as error:
+            rows.append((0, 0, _REJECTED))
+            if len(rejected) < REJECTED_KEPT_MAX:
+                rejected.append(error.note)
     table = np.array(rows, dtype=np.int64).reshape(-1, 3)
-    return _Rows(table[:, 0], table[:, 1], table[:, 2])
+    return _Rows(table[:, 0], table[:, 1], table[:, 2]), rejected
+
+
+class _WrongLineError(ValueError):
+    def __init__(self, line: int, reason: str, column: int = 1) -> None:
+        super().__init__(reason)
+        self.note = LineNote(line, reason, column)
+
+
+def _careful_row(raw: bytes, line: int, limits: LclLimits) -> tuple[int, int, int]:
+    try:
+        cells = raw.decode().removesuffix("\r").split(",")
+    except UnicodeDecodeError as error:
+        raise _WrongLineError(line, "is not UTF-8 text", error.start + 1) from None
+    if len(cells) != len(_HEADERS[0]):
+        raise _WrongLineError(line, f"has {len(cells)} columns instead of 3")
+    row = []
+    for number, (cell, read) in enumerate(
+        zip(cells, (_read_home, _read_stamp, _read_energy), strict=True)
+    ):
+        try:
+            row.append(read(cell.strip(), limits))
+        except ValueError as error:
+            column = 1 + sum(len(earlier) + 1 for earlier in cells[:number])
+            raise _WrongLineError(line, str(error), column) from None
+    return row[0], row[1], row[2]
 
 
 def _read_home(text: str, _limits: LclLimits) -> int:

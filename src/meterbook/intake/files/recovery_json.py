@@ -6,7 +6,7 @@ later of two stamps alike has its UTC offset (see `domain.packet_stamps`).
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
@@ -14,11 +14,9 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import msgspec
-import numpy as np
 
 from meterbook.domain.local_days import interval_starts
 from meterbook.domain.packet_stamps import day_stamps
-from meterbook.domain.reading_columns import ReadingColumns, reading_columns
 from meterbook.intake.files.broken import BrokenFileError
 from meterbook.intake.files.json_by_meter import MeterObject
 
@@ -46,30 +44,6 @@ def recovery_day(path: Path) -> date:
     except ValueError:
         reason = "its name is not recovery-YYYY-MM-DD.json: name it so, or say its day"
         raise BrokenFileError(path, reason) from None
-
-
-def recovered_readings(
-    meters: Sequence[MeterObject],
-    *,
-    day: date,
-    zones: Mapping[int, ZoneInfo],
-    limits: StampLimits,
-) -> ReadingColumns:
-    """
-    Return the readings of some meters, by meter ID.
-
-    :param zones: of each meter.
-    :raises BrokenFileError: if a stamp or an energy is wrong.
-    """
-    rows = [
-        (meter.meter_id, starts_at, amount)
-        for meter in meters
-        for starts_at, amount in stamped_energy(
-            meter, meter.fields, day=day, zone=zones[meter.meter_id], limits=limits
-        )
-    ]
-    table = np.array(rows, dtype=np.int64).reshape(-1, 3)
-    return reading_columns(table[:, 0], table[:, 1], table[:, 2])
 
 
 def stamped_energy(

@@ -16,7 +16,7 @@ from smllib.reader import SmlStreamReader
 
 from meterbook.domain.readings import Flow
 from meterbook.intake.files.broken import BrokenFileError
-from meterbook.intake.files.dial_samples import SampleKeeper, held
+from meterbook.intake.files.dial_samples import COUNTER_WH_MAX, SampleKeeper, held
 from meterbook.intake.files.parsed import (
     SITE_KWH_MAX,
     FilePart,
@@ -38,7 +38,6 @@ _TARIFFS = {
 _NAMES = ("0100600100ff", "0100000009ff", "0100000000ff")
 _EPOCH_MIN = 946_684_800  # 2000: smaller numbers are seconds since mounting
 _SCALER_MAX = 12
-_COUNTER_MAX = 1 << 64
 
 
 class _Frame(msgspec.Struct):
@@ -56,7 +55,7 @@ def read_sml(source: FileSource, options: ParseOptions) -> Iterator[FilePart]:
     :raises BrokenFileError: if it holds no frame.
     """
     builder = PartBuilder(options, reading_kwh_max=SITE_KWH_MAX)
-    samples = SampleKeeper()
+    samples = SampleKeeper(options.now)
     last: dict[Series, int] = {}
     count = 0
     for frame in _frames(source, builder):
@@ -129,11 +128,13 @@ def _dials(
         scaler = entry.scaler or 0
         if entry.obis not in wanted or entry.unit != _WATT_HOURS or abs(scaler) > _SCALER_MAX:
             continue
-        if not isinstance(entry.value, int) or not 0 <= entry.value < _COUNTER_MAX:
+        if not isinstance(entry.value, int):
+            continue
+        counter_wh = entry.value * 10 ** (scaler + _SCALER_MAX) // 10**_SCALER_MAX
+        if not 0 <= counter_wh <= COUNTER_WH_MAX:
             continue
         flow = wanted[str(entry.obis)]
-        fine = entry.value * 10 ** (scaler + _SCALER_MAX)
-        dials[flow] = dials.get(flow, 0) + fine // 10**_SCALER_MAX
+        dials[flow] = dials.get(flow, 0) + counter_wh
         if isinstance(entry.val_time, int) and entry.val_time >= _EPOCH_MIN:
             instant = entry.val_time
     return dials, instant

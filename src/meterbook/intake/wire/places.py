@@ -7,7 +7,7 @@ from meterbook.intake.group_commit import GroupCommit
 from meterbook.intake.senders import Senders
 from meterbook.intake.wire.doors import Keeper, WireDoor
 from meterbook.intake.wire.emoncms import EmoncmsDoor
-from meterbook.intake.wire.influx import InfluxDoor
+from meterbook.intake.wire.influx import EnergyAnswers, InfluxDoor
 from meterbook.intake.wire.thingsboard import ThingsboardDoor
 from meterbook.intake.wire.vzlogger import VzloggerDoor
 from meterbook.registry.personal_data import PersonalData
@@ -25,13 +25,14 @@ class WireDoors:
         database: Database,
         personal: PersonalData,
         zone: ZoneInfo,
+        energy: EnergyAnswers,
     ) -> None:
         """Open them."""
         keeper = Keeper(commits, senders=senders, database=database)
         emoncms = WireDoor(
             EmoncmsDoor(keeper, database=database, personal=personal, zone=zone), senders=senders
         )
-        influx = WireDoor(InfluxDoor(keeper), senders=senders)
+        influx = WireDoor(InfluxDoor(keeper, energy=energy), senders=senders)
         vzlogger = WireDoor(VzloggerDoor(keeper), senders=senders)
         thingsboard = WireDoor(ThingsboardDoor(keeper), senders=senders)
         self._whole = {

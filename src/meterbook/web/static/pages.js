@@ -26,6 +26,15 @@ for (const form of document.querySelectorAll("form[method=post]")) {
   });
 }
 
+// Where the browser lets a page write to the clipboard, settings are copied by a button.
+for (const button of navigator.clipboard ? document.querySelectorAll("[data-copies]") : []) {
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copies).textContent);
+    button.textContent = button.dataset.done;
+  });
+}
+
 // On a narrow screen the header's links run out of sight: the one that is open is shown.
 const nav = document.querySelector(".bar-inner > nav");
 const here = nav?.querySelector("[aria-current]");

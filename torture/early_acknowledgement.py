@@ -36,12 +36,13 @@ def create() -> app.ASGIApplication:
     return app.create_app()
 
 
-if __name__ == "__main__":
+def serve() -> None:
+    """Serve until killed."""
     opened = database.Database(load_settings().database_url)
     migrate(opened)
     opened.close()
     Server(
-        target="early_ack_server:create",
+        target="torture.early_acknowledgement:create",
         factory=True,
         port=int(sys.argv[sys.argv.index("--port") + 1]),
         interface=Interfaces.ASGI,

@@ -1,0 +1,1 @@
+"""`/devices`: what people's own devices send, their keys, and saying what their numbers are."""
