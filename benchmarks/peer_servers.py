@@ -1,8 +1,9 @@
 """
 The peers, each started over a folder on a free loopback port and ended again.
 
-Debian's InfluxDB 1.6, VictoriaMetrics and PostgreSQL as they come, but for three things: InfluxDB's
-limits on series are lifted, its own statistics are off, and PostgreSQL listens on a socket file.
+Debian's InfluxDB 1.6, VictoriaMetrics and PostgreSQL as they come, but for a few things: InfluxDB's
+limits on series are lifted, a write may take longer than 10 s, its own statistics are off; and
+PostgreSQL listens on a socket file.
 PostgreSQL refuses to run as root: then it runs as the user postgres.
 """
 
@@ -22,12 +23,14 @@ import psycopg
 from benchmarks.programs import found_program
 from benchmarks.servers import free_port
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 _INFLUX_CONFIG = """
 reporting-disabled = true
 bind-address = "127.0.0.1:{backup_port}"
 [meta]
   dir = "{folder}/meta"
+[coordinator]
+  write-timeout = "110s"
 [data]
   dir = "{folder}/data"
   wal-dir = "{folder}/wal"

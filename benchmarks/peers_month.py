@@ -3,9 +3,9 @@ The month of one meter by day over HTTP, with 1,000,000 meters stored: Meterbook
 
 A whole month of a million meters is 1.5 billion readings, out of reach for peers in minutes: every
 hundredth meter has the whole month, all have four hours of its middle day, 22.8 million readings,
-the same for all. They are loaded in the order of their arrival: into Meterbook, which knows the
-meters, by `meterbook import`, into InfluxDB and VictoriaMetrics as line protocol, into the narrow
-table by COPY. Before the clock starts every peer must give the same 31 sums.
+the same for all. InfluxDB and VictoriaMetrics are loaded by line protocol, the narrow table by
+COPY, in the order of arrival; Meterbook, which knows the meters, by `meterbook import` of files
+ordered by meter. Before the clock starts every peer must give the same 31 sums.
 """
 
 import os
@@ -50,6 +50,7 @@ from meterbook.storage.database import Database
 
 STEP = 100  # every hundredth meter has the whole month
 FOUR_HOURS = 8
+FILE_METERS = 100_000
 ROUNDS = 5
 CONNECTIONS = 16
 DAY_S = 86_400
@@ -66,7 +67,7 @@ class _Started(msgspec.Struct, frozen=True):
     token: str = ""
 
 
-_Start = Callable[[Path, Path], AbstractContextManager[_Started]]
+_Start = Callable[[Path], AbstractContextManager[_Started]]
 
 
 def readings_of_day(number: int) -> pl.DataFrame:
@@ -87,14 +88,14 @@ def readings_of_day(number: int) -> pl.DataFrame:
 
 
 @contextmanager
-def meterbook(folder: Path, files: Path) -> Iterator[_Started]:
+def meterbook(folder: Path) -> Iterator[_Started]:
     """Start Meterbook on SQLite."""
     mark = folder / "token"
     if not mark.exists():
         database = Database(f"sqlite:///{folder / 'meterbook.sqlite'}")
         add_meters(database, meters=METERS)
         subprocess.run(
-            [sys.executable, "-m", "meterbook", "import", *map(str, sorted(files.iterdir()))],
+            [sys.executable, "-m", "meterbook", "import", *_files_by_meter(folder)],
             check=True, env={**os.environ, "METERBOOK_DATA_DIR": str(folder)},
             stdout=subprocess.DEVNULL,
         )  # fmt: skip
@@ -110,12 +111,12 @@ def meterbook(folder: Path, files: Path) -> Iterator[_Started]:
 
 
 @contextmanager
-def influxdb(folder: Path, files: Path) -> Iterator[_Started]:
+def influxdb(folder: Path) -> Iterator[_Started]:
     """Start InfluxDB with the index it advises for a million series."""
     is_first = not (folder / "data").exists()
     with running_influxdb(folder, index="tsi1") as port:
         if is_first:
-            _write_lines(port, INFLUXDB_WRITE, files)
+            _write_lines(port, INFLUXDB_WRITE)
             await_packed(folder / "wal")
         within = f"time >= {BEGINS}s AND time < {ENDS}s GROUP BY time(1d)"
         question = f"SELECT sum(wh) FROM energy WHERE meter='METER' AND {within}"  # noqa: S608
@@ -129,12 +130,12 @@ def influxdb(folder: Path, files: Path) -> Iterator[_Started]:
 
 
 @contextmanager
-def victoria_metrics(folder: Path, files: Path) -> Iterator[_Started]:
+def victoria_metrics(folder: Path) -> Iterator[_Started]:
     """Start VictoriaMetrics; its cache of answers is not asked, since it shifts the days."""
     is_first = not (folder / "storage").exists()
     with running_victoria_metrics(folder) as port:
         if is_first:
-            _write_lines(port, VICTORIA_METRICS_WRITE, files)
+            _write_lines(port, VICTORIA_METRICS_WRITE)
             asked(port, "GET", "/internal/force_flush")
         question = quote('sum_over_time(energy_wh{meter="METER"}[1d])')
         # A window ends with its stamp and leaves out its begin: half a slot before midnight.
@@ -149,7 +150,7 @@ def victoria_metrics(folder: Path, files: Path) -> Iterator[_Started]:
 
 
 @contextmanager
-def narrow_table(folder: Path, files: Path) -> Iterator[_Started]:
+def narrow_table(folder: Path) -> Iterator[_Started]:
     """Start a narrow PostgreSQL table behind the thinnest server."""
     is_first = not (folder / "cluster").exists()
     with running_postgres(folder) as address:
@@ -157,7 +158,7 @@ def narrow_table(folder: Path, files: Path) -> Iterator[_Started]:
             with psycopg.connect(address, autocommit=True) as direct:
                 direct.execute(TABLE)
                 with direct.cursor().copy("COPY readings FROM STDIN (FORMAT csv)") as copy:
-                    for frame in _frames(files):
+                    for frame in _frames():
                         copy.write(frame.write_csv(include_header=False).encode())
                 direct.execute("VACUUM ANALYZE readings")
         command = ["-m", "benchmarks.narrow_table", "{port}"]
@@ -183,25 +184,21 @@ def figures() -> list[Figure]:
     """Return months a second of each peer, and how many times as fast Meterbook is."""
     found: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory(prefix="meterbook-peers-") as name:
-        files = Path(name) / "files"
-        files.mkdir()
-        for number in range(_DAYS):
-            _as_imported(readings_of_day(number)).write_parquet(files / f"{number:02}.parquet")
         for _ in range(ROUNDS):
             for peer, start in PEERS.items():
                 folder = Path(name) / start.__name__
                 folder.mkdir(exist_ok=True)
                 try:
-                    found.setdefault(peer, []).append(_round(start, folder, files))
+                    found.setdefault(peer, []).append(_round(start, folder))
                 except PeerMissingError as missing:
                     print(f"{peer} left out: {missing}")
                     del found[peer]
     return [figure for peer, rates in found.items() for figure in _of_peer(peer, found, rates)]
 
 
-def _round(start: _Start, folder: Path, files: Path) -> float:
+def _round(start: _Start, folder: Path) -> float:
     began = time.perf_counter()
-    with start(folder, files) as started:
+    with start(folder) as started:
         _require_right(started)
         print(f"  {start.__name__} ready after {time.perf_counter() - began:.0f} s", flush=True)
         return ask_months(
@@ -243,21 +240,27 @@ def against(peer: str) -> str:
     return f"a month of one meter by day: Meterbook against {peer}"
 
 
-def _as_imported(readings: pl.DataFrame) -> pl.DataFrame:
-    return readings.select(
+def _files_by_meter(folder: Path) -> list[str]:
+    readings = pl.concat(_frames()).select(
         "meter_id",
         starts_at=(pl.col("starts_at") * 1000).cast(pl.Datetime("ms", "UTC")),
         kWh=pl.col("wh") / 1000,
     )
+    readings = readings.sort("meter_id", "starts_at")
+    paths = []
+    for first in range(1, METERS + 1, FILE_METERS):
+        paths.append(str(folder / f"{first}.parquet"))
+        within = pl.col("meter_id").is_between(first, first + FILE_METERS - 1)
+        readings.filter(within).write_parquet(paths[-1])
+    return paths
 
 
-def _frames(files: Path) -> Iterator[pl.DataFrame]:
-    for number in range(len(list(files.iterdir()))):
-        yield readings_of_day(number)
+def _frames() -> Iterator[pl.DataFrame]:
+    return (readings_of_day(number) for number in range(_DAYS))
 
 
-def _write_lines(port: int, path: str, files: Path) -> None:
-    for frame in _frames(files):
+def _write_lines(port: int, path: str) -> None:
+    for frame in _frames():
         lines = frame.select(
             line=pl.format("energy,meter={} wh={}i {}", "meter_id", "wh", "starts_at")
         )["line"]

@@ -7,6 +7,7 @@ reads it.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,7 +17,7 @@ from meterbook.domain.closed_days import ClosedDay
 from meterbook.domain.day_tables import DayTable
 from meterbook.domain.readings import Quality
 from meterbook.storage.channel_ranges import ChannelRange
-from meterbook.storage.dialects import batch, insert_rows
+from meterbook.storage.dialects import batch, batch_parameters, batch_source, insert_rows
 from meterbook.storage.tables import ledger, ledger_revisions
 
 Item = TypeVar("Item")
@@ -24,6 +25,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[int | None]).decode
 _DAYS_A_STATEMENT = 5_000  # well below SQLite's 32,766 parameters; 13 years of one channel
 
+_DAY = {"day": "integer"}
 _DAY_COLUMNS = (
     ledger.c.channel_id,
     ledger.c.day,
@@ -155,22 +157,21 @@ def days_of_channel(
     connection: sa.Connection, *, channel_id: int, first_day: int, end_day: int
 ) -> list[ClosedDay]:
     """Return the channel's closed days from first_day up to end_day, oldest first."""
-    closed = []
+    name = connection.dialect.name
+    # A list of days, not a range: a range would read every channel of each day.
+    days = batch_parameters(name, columns=_DAY, rows=[(day,) for day in range(first_day, end_day)])
+    found = connection.execute(_channel_statement(name), days | {"channel_id": channel_id})
+    return [_closed_day(row) for row in found]
+
+
+@lru_cache
+def _channel_statement(dialect_name: str) -> sa.TextClause:
     names = ", ".join(f"ledger.{column.name}" for column in _DAY_COLUMNS)
-    for begin in range(first_day, end_day, _DAYS_A_STATEMENT):
-        days = range(begin, min(begin + _DAYS_A_STATEMENT, end_day))
-        source, parameters = batch(
-            connection, columns={"day": "integer"}, rows=[(day,) for day in days]
-        )
-        # Day by day, each a look-up by key: a range would read every channel of each day.
-        statement = f"""
-            SELECT {names} FROM {source} CROSS JOIN ledger
-            WHERE ledger.day = batch.day AND ledger.channel_id = :channel_id
-            ORDER BY ledger.day
-        """  # noqa: S608 built from our own names only
-        found = connection.execute(sa.text(statement), parameters | {"channel_id": channel_id})
-        closed += [_closed_day(row) for row in found]
-    return closed
+    # CROSS JOIN fixes SQLite's order: the days first, then a look-up by key for each.
+    return sa.text(f"""
+        SELECT {names} FROM {batch_source(dialect_name, columns=_DAY)} CROSS JOIN ledger
+        WHERE ledger.day = batch.day AND ledger.channel_id = :channel_id ORDER BY ledger.day
+    """)  # noqa: S608 built from our own names only
 
 
 def revisions(connection: sa.Connection, *, channel_id: int, day: int) -> list[LedgerEntry]:

@@ -6,6 +6,7 @@ are, jumping along the key, and then looks up rows by full key.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 import numpy as np
 import sqlalchemy as sa
@@ -84,22 +85,27 @@ def open_readings(
 
     :param step_s: a divisor of the channel's interval, so that others' starts cost nothing.
     """
+    asked = {"starts_at": starts_at, "ends_at": ends_at, "channel_id": channel_id}
+    spread = is_distributed(connection)
+    if not spread:
+        asked["step_s"] = step_s
+    found = connection.execute(_open_readings(spread=spread), asked)
+    return [Reading(channel_id, row[0], row[1], Quality(row[2])) for row in found]
+
+
+@cache
+def _open_readings(*, spread: bool) -> sa.TextClause:
     # CROSS JOIN fixes SQLite's order: the slots first, then a look-up by key in each. On Citus
     # the channel says the shard, and an index of its own (storage.distribution) the rows.
-    asked = {"starts_at": starts_at, "ends_at": ends_at, "channel_id": channel_id}
-    if is_distributed(connection):
-        within = "starts_at >= :starts_at AND starts_at < :ends_at"
-        slots, source = "", f"daybook WHERE {within}"
+    if spread:
+        slots, source = "", "daybook WHERE starts_at >= :starts_at AND starts_at < :ends_at"
     else:
         slots, source = _SLOTS, "slots CROSS JOIN daybook WHERE daybook.starts_at = slots.starts_at"
-        asked["step_s"] = step_s
-    statement = sa.text(f"""
+    return sa.text(f"""
         {slots} SELECT daybook.starts_at, daybook.amount, daybook.quality
         FROM {source} AND daybook.channel_id = :channel_id
         ORDER BY daybook.starts_at
     """)  # noqa: S608 built from our own names only
-    found = connection.execute(statement, asked)
-    return [Reading(channel_id, row[0], row[1], Quality(row[2])) for row in found]
 
 
 def read_interval(

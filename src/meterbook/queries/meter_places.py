@@ -22,38 +22,41 @@ class MeterPlace(msgspec.Struct, frozen=True):
     """The owner; None while nobody has claimed it."""
 
 
+# Built once: most of what a look-up cost was putting the same statement together again.
+_PLACE = (
+    sa.select(
+        installations.c.meter_id,
+        meter_points.c.id,
+        channels.c.id,
+        channels.c.interval_s,
+        channels.c.zone,
+        meter_points.c.region,
+        meter_points.c.name,
+        meter_points.c.account_id,
+    )
+    .join(meter_points, meter_points.c.id == installations.c.meter_point_id)
+    .join(channels, channels.c.id == installations.c.channel_id)
+    .where(installations.c.meter_id == sa.bindparam("meter_id"))
+    .order_by(installations.c.installed_at.desc())
+    .limit(1)
+)
+_EXPORT = sa.select(channels.c.id, channels.c.interval_s).where(
+    channels.c.meter_point_id == sa.bindparam("meter_point_id"),
+    channels.c.measurement == ACTIVE_ENERGY,
+    channels.c.flow == int(Flow.EXPORT),
+    channels.c.counting == int(Counting.INTERVAL),
+)
+
+
 def meter_place(connection: sa.Connection, *, meter_id: int) -> MeterPlace | None:
     """Return where the meter is installed, or was last; None if it is not known."""
-    row = connection.execute(
-        sa.select(
-            installations.c.meter_id,
-            meter_points.c.id,
-            channels.c.id,
-            channels.c.interval_s,
-            channels.c.zone,
-            meter_points.c.region,
-            meter_points.c.name,
-            meter_points.c.account_id,
-        )
-        .join(meter_points, meter_points.c.id == installations.c.meter_point_id)
-        .join(channels, channels.c.id == installations.c.channel_id)
-        .where(installations.c.meter_id == meter_id)
-        .order_by(installations.c.installed_at.desc())
-        .limit(1)
-    ).first()
+    row = connection.execute(_PLACE, {"meter_id": meter_id}).first()
     return None if row is None else MeterPlace(*row)
 
 
 def export_place(connection: sa.Connection, *, place: MeterPlace) -> MeterPlace | None:
     """Return the same place with the channel of what it exports; None if it has none."""
-    row = connection.execute(
-        sa.select(channels.c.id, channels.c.interval_s).where(
-            channels.c.meter_point_id == place.meter_point_id,
-            channels.c.measurement == ACTIVE_ENERGY,
-            channels.c.flow == int(Flow.EXPORT),
-            channels.c.counting == int(Counting.INTERVAL),
-        )
-    ).first()
+    row = connection.execute(_EXPORT, {"meter_point_id": place.meter_point_id}).first()
     if row is None:
         return None
     return msgspec.structs.replace(place, channel_id=row.id, interval_s=row.interval_s)
