@@ -1,20 +1,26 @@
 """A file from its path into the books: found meters, one path for every format, all or nothing."""
 
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import msgspec
+import numpy as np
 import pytest
 import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from books import ledger_content, rows_in
 from meterbook.domain.import_reports import ImportReport
-from meterbook.domain.local_days import numbered_day
+from meterbook.domain.local_days import local_time, numbered_day
+from meterbook.domain.reading_columns import reading_columns
 from meterbook.domain.readings import Flow
 from meterbook.imports import ImportRequest, run, run_import
+from meterbook.imports.parts import whole_days
 from meterbook.intake.files.csv_mapping import CsvMapping
-from meterbook.intake.files.parsed import ParseOptions
+from meterbook.intake.files.parsed import FilePart, ParseOptions, Series
 from meterbook.registry.foreign_ids import names_of
 from meterbook.registry.import_log import logged_imports
 from meterbook.registry.meters import add_meters
@@ -144,6 +150,23 @@ def test_a_file_that_names_no_meter_is_told_one(database: Database, shared_data:
     assert sum(energy for energy, _ in days.values()) == pytest.approx(2_426_260, abs=20)
 
 
+def test_the_irish_hour_that_is_there_twice_makes_a_day_of_50(
+    database: Database, tmp_path: Path
+) -> None:
+    begin = 1_698_534_000  # 2023-10-29 00:00 in Dublin
+    rows = [
+        f"10012345678,1,{slot},Active Import Interval (kW),"
+        f"{local_time(begin + 1800 * (slot + 1), ZoneInfo('Europe/Dublin')):%d-%m-%Y %H:%M}\n"
+        for slot in range(50)
+    ]
+    header = "MPRN,Meter Serial Number,Read Value,Read Type,Read Date and End Time\n"
+    file = written(tmp_path, header + "".join(reversed(rows)))
+    report = stored(database, file, meters={"": 12}, zone="Europe/Dublin")
+    assert (report.format, report.readings, report.repeated, report.conflicts) == ("hdf", 50, 0, 0)
+    assert any("has twice" in note for note in report.notes)
+    assert days_of(database, 12, Flow.IMPORT) == {"2023-10-29": (sum(range(50)) * 500, 50)}
+
+
 def test_a_named_meter_keeps_the_name_it_was_told(database: Database, shared_data: Path) -> None:
     file = shared_data / "nem12_examples/examples/unzipped/Example_NEM12_actual_interval.csv"
     stored(database, file, meters={"VABD000163": 5})
@@ -176,7 +199,39 @@ def test_a_large_file_is_stored_in_parts_with_the_same_result(
     monkeypatch.setattr("meterbook.intake.files.parsed.PART_READINGS", 20)
     report = stored(database, file)
     assert (report.readings, report.series_count) == (192, 2)
+    # No day is closed with one part and revised with the next.
+    assert (report.new_days, report.revised_days) == (4, 0)
     assert ledger_content(database) == ledger_content(second_database)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.integers(3, 40), min_size=1, max_size=12),
+    st.sampled_from(["by meter", "by time", "newest first"]),
+)
+def test_parts_are_cut_between_days_and_lose_nothing(sizes: list[int], order: str) -> None:
+    rows = [(meter, 1_706_745_600 + 1800 * slot) for meter in (0, 1, 2) for slot in range(96)]
+    if order != "by meter":
+        rows.sort(key=lambda row: row[1], reverse=order == "newest first")
+    series = [Series("csv", name) for name in "abc"]
+
+    def parts() -> Iterator[FilePart]:
+        left = rows
+        while left:
+            size = sizes[len(left) % len(sizes)]
+            table, left = np.array(left[:size], dtype=np.int64), left[size:]
+            readings = reading_columns(table[:, 0], table[:, 1], table[:, 1])
+            yield FilePart(series, readings, [], 0, {}, [])
+
+    found: list[list[tuple[str, int]]] = []
+    for part in whole_days(parts(), zone="UTC"):
+        names = [part.series[source].name for source in part.readings.source.tolist()]
+        found.append(list(zip(names, part.readings.starts_at.tolist(), strict=True)))
+    assert sorted(row for part in found for row in part) == sorted(
+        ("abc"[meter], start) for meter, start in rows
+    )
+    days = [{(name, start // 86_400) for name, start in part} for part in found]
+    assert sum(map(len, days)) == len(set().union(*days)) == 6
 
 
 def test_days_on_another_grid_are_refused_and_not_dropped(

@@ -89,7 +89,6 @@ class _Meterbook:
     """What one server process holds, opened and closed with it."""
 
     def __init__(self, settings: Settings) -> None:
-        configure_logs(settings.log_level)
         zone = time_zone(settings.timezone)
         self.settings = settings
         self.stopping = Stopping(drain_s=settings.drain_seconds)
@@ -101,23 +100,10 @@ class _Meterbook:
             self.recorder.record, queue_max=settings.queue_readings_max
         )
         self.collecting = Collecting(self.database, period_s=settings.poll_seconds)
-        self.live = LiveStreams(
-            self.database,
-            per_account_max=settings.live_streams_per_account,
-            session_idle_s=settings.session_idle_minutes * 60,
-            clock=access.provide_now,
-        )
+        self.live = _live_streams(self.database, settings)
         senders = _senders(settings)
         limits = PacketLimits(Decimal(str(settings.reading_kwh_max)))
-        self.doors: dict[str, ASGIApplication] = {
-            "/meter": PacketDoor(self.commits, senders=senders, limits=limits),
-            "/readings": ReadingsDoor(
-                self.recorder,
-                senders=senders,
-                limits=limits,
-                upload_bytes_max=settings.upload_bytes_max,
-            ),
-        }
+        self.doors = self._reading_doors(senders, limits)
         pool = PoolRecorder(self.database, devices_max=settings.devices_max)
         self.deliveries: GroupCommit[Delivery, Outcome] = GroupCommit(
             pool.record, queue_max=settings.queue_readings_max
@@ -139,6 +125,17 @@ class _Meterbook:
             limits=limits,
             default_zone=zone,
         )
+
+    def _reading_doors(self, senders: Senders, limits: PacketLimits) -> dict[str, ASGIApplication]:
+        return {
+            "/meter": PacketDoor(self.commits, senders=senders, limits=limits),
+            "/readings": ReadingsDoor(
+                self.recorder,
+                senders=senders,
+                limits=limits,
+                upload_bytes_max=self.settings.upload_bytes_max,
+            ),
+        }
 
     @asynccontextmanager
     async def running(self, _app: Litestar) -> AsyncIterator[None]:
@@ -183,6 +180,15 @@ def _senders(settings: Settings) -> Senders:
     return Senders(networks(settings.trusted_networks), proxies=networks(settings.trusted_proxies))
 
 
+def _live_streams(database: Database, settings: Settings) -> LiveStreams:
+    return LiveStreams(
+        database,
+        per_account_max=settings.live_streams_per_account,
+        session_idle_s=settings.session_idle_minutes * 60,
+        clock=access.provide_now,
+    )
+
+
 def create_app(settings: Settings | None = None) -> ASGIApplication:
     """
     Return the whole server as one ASGI application.
@@ -190,7 +196,9 @@ def create_app(settings: Settings | None = None) -> ASGIApplication:
     :raises SettingsError: if a setting is wrong.
     :raises DatabaseUrlError: if the database URL is.
     """
-    running = _Meterbook(settings or load_settings())
+    settings = settings or load_settings()
+    configure_logs(settings.log_level)
+    running = _Meterbook(settings)
     litestar = in_envelope(
         _litestar(running),  # type: ignore[arg-type]
         came_by_tls=partial(access.came_by_tls, proxies=networks(running.settings.trusted_proxies)),

@@ -4,33 +4,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
-import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from meterbook.bulk_load import MeterSeries, load_by_series
-from meterbook.bulk_load.loader import in_one_transaction
+from books_out import ALL, DAY_S, NOW, Content, content_of, fill
+from callers import signed_in
 from meterbook.domain.local_days import day_bounds, numbered_day, time_zone
-from meterbook.domain.reading_columns import ReadingColumns
 from meterbook.domain.readings import Flow, Quality
 from meterbook.exports.formats import EXPORT_FORMATS, Written
 from meterbook.exports.selection import Selection
 from meterbook.imports import ImportRequest, run_import
 from meterbook.intake.files.parsed import ParseOptions
-from meterbook.registry.meters import zones_of
+from meterbook.registry.meters import add_meters, claim_meters, zones_of
 from meterbook.storage.database import Database
 from meterbook.storage.migrate import migrate
-from meterbook.storage.tables import channels, installations, ledger
-
-NOW = 1_790_000_000
-DAY_S = 86_400
-ALL = Selection()
-Cell = tuple[int, Quality]
-Content = dict[tuple[int, Flow, int], tuple[Cell | None, ...]]
-"""Meter, flow and day to what each interval of the day says."""
 
 ESPI_QUALITIES = list(Quality)
 DAYS = [19_780, 19_813, 19_814, 20_022, 20_023]  # both clock changes of 2024 are among them
@@ -69,50 +58,6 @@ def books(draw: st.DrawFn, *, lengths_s: list[int], qualities: list[Quality]) ->
         if any(cell is not None for cell in day_cells):
             content[meter_id, flow, day] = tuple(day_cells)
     return content
-
-
-def fill(database: Database, content: Content, *, zone: str = "Europe/London") -> None:
-    """Put the days into an empty book."""
-
-    def work(connection: sa.Connection) -> None:
-        for (meter_id, flow, day), cells in content.items():
-            begin, end = day_bounds(numbered_day(day), time_zone(zone))
-            length_s = DAY_S if len(cells) == 1 else (end - begin) // len(cells)
-            rows = [
-                (0, begin + index * length_s, cell[0], int(cell[1]))
-                for index, cell in enumerate(cells)
-                if cell is not None
-            ]
-            load_by_series(
-                connection,
-                [MeterSeries(meter_id, flow, length_s)],
-                ReadingColumns(*np.array(rows, dtype=np.int64).T),
-                default_zone=zone,
-                now=NOW,
-            )
-
-    in_one_transaction(database, work)
-
-
-def content_of(database: Database) -> Content:
-    with database.reading() as connection:
-        rows = connection.execute(
-            sa.select(
-                installations.c.meter_id, channels.c.flow, ledger.c.day, ledger.c.intervals,
-                ledger.c.quality, ledger.c.qualities,
-            )
-            .join(channels, channels.c.id == ledger.c.channel_id)
-            .join(installations, installations.c.meter_point_id == channels.c.meter_point_id)
-        ).all()  # fmt: skip
-    found: Content = {}
-    for row in rows:
-        amounts = msgspec.msgpack.decode(row.intervals)
-        qualities = row.qualities or bytes([row.quality] * len(amounts))
-        found[row.meter_id, Flow(row.flow), row.day] = tuple(
-            None if amount is None else (amount, Quality(quality))
-            for amount, quality in zip(amounts, qualities, strict=True)
-        )
-    return found
 
 
 def trip(name: str, folder: Path, template: Path, content: Content) -> tuple[Content, Written]:
@@ -219,7 +164,40 @@ def test_what_comes_back_is_the_meter_it_was_and_no_energy_is_twice(
     assert report.status == "stored", report.problem
     assert {(one.meter_id, one.is_new) for one in report.series} == {(2, False)}
     assert (report.new_days, report.revised_days) == (0, 0)
+    # An archive holds the readings as CSV and as XML: they are told once.
+    assert {(one.readings, one.energy_kwh, one.gaps) for one in report.series} == {
+        (48, (48 * 40 + sum(range(48))) / 1000, 0)
+    }
     assert content_of(sqlite_database) == before
+
+
+@pytest.mark.parametrize("name", ["csv", "parquet", "nem12", "espi", "zip"])
+@pytest.mark.parametrize("chosen", ["account", "region"])
+def test_an_account_and_a_region_leave_alone_and_come_back(
+    sqlite_database: Database, folder: Path, sqlite_template: Path, name: str, chosen: str
+) -> None:
+    valid = Quality.VALID
+    content: Content = {
+        (meter, Flow.IMPORT, day): tuple((meter * 100 + slot, valid) for slot in range(48))
+        for meter in (1, 2, 3)
+        for day in (19_780, 19_781)
+    }
+    account, _ = signed_in(sqlite_database, "anna")
+    with sqlite_database.writing() as connection:
+        zone = "Europe/London"
+        add_meters(connection, [1, 2, 3], zone=zone, now=0, regions={2: "North", 3: "North"})
+        claim_meters(connection, [2, 3], account_id=account.id, now=0)
+    fill(sqlite_database, content)
+    selection = (
+        Selection(account_id=account.id) if chosen == "account" else Selection(region="North")
+    )
+    path = folder / f"{chosen}.{name}"
+    with sqlite_database.reading() as connection:
+        EXPORT_FORMATS[name].write(connection, path, selection, NOW)
+    with fresh(folder, sqlite_template) as other:
+        request = ImportRequest(parse=ParseOptions(now=NOW), zone="Europe/London")
+        assert run_import(other, path, request).status == "stored"
+        assert content_of(other) == {key: day for key, day in content.items() if key[0] != 1}
 
 
 @pytest.mark.parametrize(

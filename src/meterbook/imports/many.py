@@ -21,6 +21,7 @@ from meterbook.bulk_load.local_slots import local_slots
 from meterbook.domain.import_reports import ImportReport
 from meterbook.domain.local_days import time_zone
 from meterbook.imports.meters import find_meters
+from meterbook.imports.parts import together
 from meterbook.imports.request import FoundMeters, ImportRequest
 from meterbook.imports.run import (
     REFUSALS,
@@ -29,7 +30,6 @@ from meterbook.imports.run import (
     import_checked,
     report_of,
     run_import,
-    together,
 )
 from meterbook.intake.files.csv_parts import PART_BYTES
 from meterbook.registry.import_log import record_import

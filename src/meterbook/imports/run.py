@@ -10,14 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import sqlalchemy as sa
 
 from meterbook.bulk_load import LoadReport, MeterSeries, load_by_series
 from meterbook.bulk_load.loader import in_one_transaction
 from meterbook.domain.import_reports import GuessReport, ImportReport, Status
-from meterbook.domain.reading_columns import ReadingColumns, joined
 from meterbook.imports.meters import find_meters
+from meterbook.imports.parts import together, whole_days
 from meterbook.imports.request import (
     AUTO,
     FoundMeters,
@@ -28,7 +27,7 @@ from meterbook.imports.seed_files import seed_format, store_seed
 from meterbook.imports.summary import FileSummary
 from meterbook.intake.files.broken import BrokenFileError, NoMeterFileError
 from meterbook.intake.files.formats import Format, format_named, format_of
-from meterbook.intake.files.parsed import FilePart, Series
+from meterbook.intake.files.parsed import FilePart
 from meterbook.intake.files.sources import FileSource, sources_of
 from meterbook.registry.foreign_ids import ForeignIdTakenError
 from meterbook.registry.import_log import record_import
@@ -115,6 +114,9 @@ def _read_whole(checked: CheckedFile, request: ImportRequest) -> None:
     if passed_over and not checked.sources:
         raise passed_over[0]
     checked.summary.note_passed_over([error.path.name for error in passed_over])
+    if checked.held and len(checked.sources) > 1:
+        # An archive may hold the same readings twice: our own has them as CSV and as XML.
+        checked.summary.count_once(*together(checked.held))
 
 
 def _require_good(path: Path, checked: CheckedFile, request: ImportRequest) -> None:
@@ -148,8 +150,9 @@ def _batches(checked: CheckedFile, request: ImportRequest) -> Iterator[list[File
         yield checked.held
         return
     for source, format_ in checked.sources:
-        for part in format_.read(source, request.parse):
-            yield [part]
+        for part in whole_days(format_.read(source, request.parse), zone=request.zone):
+            if len(part.readings):
+                yield [part]
 
 
 def _store_once(
@@ -180,17 +183,6 @@ def _store_once(
         return in_one_transaction(database, work)
     except _TakenBack as done:
         return done.loaded, done.found
-
-
-def together(parts: list[FilePart]) -> tuple[list[Series], ReadingColumns]:
-    """Return the series of all parts, and the readings with their positions among these."""
-    numbers: dict[Series, int] = {}
-    columns = []
-    for part in parts:
-        own = [numbers.setdefault(one, len(numbers)) for one in part.series]
-        places = np.array(own, dtype=np.int64)
-        columns.append(msgspec.structs.replace(part.readings, source=places[part.readings.source]))
-    return list(numbers), joined(columns)
 
 
 def _problem(path: Path, error: Exception, request: ImportRequest) -> str:

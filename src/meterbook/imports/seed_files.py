@@ -7,6 +7,7 @@ meters, so that memory does not grow with it.
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import partial
@@ -80,8 +81,7 @@ def store_seed(
         raise ImportRefusedError("is a master database, which only operators may import")
 
     def work(connection: sa.Connection) -> SeedLoading:
-        kind = _Recovery if name == RECOVERY else _Master
-        loading = kind(connection, path, request)
+        loading: SeedLoading = _LOADINGS[name](connection, path, request)
         for portion in in_portions(read_by_meter(path), METERS_AT_ONCE):
             loading.take(portion)
         loading.finish()
@@ -95,7 +95,7 @@ def store_seed(
         return tried.loading
 
 
-class SeedLoading:
+class SeedLoading(ABC):
     """One file on its way into the book, and what became of it."""
 
     def __init__(self, connection: sa.Connection, path: Path, request: ImportRequest) -> None:
@@ -107,11 +107,11 @@ class SeedLoading:
         self.load = LoadReport()
         self.found = FoundMeters()
 
+    @abstractmethod
     def take(self, portion: Sequence[MeterObject]) -> None:
         """Load some meters."""
-        raise NotImplementedError
 
-    def finish(self) -> None:
+    def finish(self) -> None:  # noqa: B027 most have nothing to say
         """Note what a person should know in the end."""
 
     def _zones(self, portion: Sequence[MeterObject]) -> dict[int, ZoneInfo]:
@@ -247,3 +247,6 @@ def _totals(meter: MasterMeter, zone: ZoneInfo) -> MeterTotals:
     known = dict(meter.half_hours)
     days[day_number(newest)] = [known.get(start) for start in interval_starts(newest, zone)]
     return MeterTotals(meter.meter_id, days, [])
+
+
+_LOADINGS: dict[str, type[SeedLoading]] = {RECOVERY: _Recovery, MASTERDB: _Master}

@@ -68,6 +68,13 @@ class FileSummary:
         self.conflicts += len(once.superseded)
         self._add_readings(part.series, once.readings)
 
+    def count_once(self, series: list[Series], readings: ReadingColumns) -> None:
+        """Count each series anew, from all readings at once: what is there twice counts once."""
+        once = settled(readings)
+        self.repeated, self.conflicts = once.repeated, len(once.superseded)
+        self._series = {}
+        self._add_readings(series, once.readings)
+
     def note_passed_over(self, names: list[str]) -> None:
         """Note which files of an archive are no files of readings."""
         if names:

@@ -131,7 +131,6 @@ def _postgres_copy(database: Database, copy: Path) -> Iterator[sa.Connection]:
         snapshot = connection.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()
         postgres_tools.dump(database.url, copy, snapshot=snapshot)
         yield connection
-    _sync(copy)
 
 
 def restore(database: Database, folder: Path, *, key_file: Path | None) -> Manifest:
