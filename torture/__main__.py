@@ -12,7 +12,15 @@ import click
 
 from torture.outcomes import Outcome, show
 
-FAMILIES = ("kills", "power_cuts", "full_disks", "bad_clients")
+FAMILIES = (
+    "kills",
+    "power_cuts",
+    "full_disks",
+    "bad_clients",
+    "fault_mix",
+    "outages",
+    "clock_jumps",
+)
 
 
 @click.command()

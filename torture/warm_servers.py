@@ -81,6 +81,7 @@ def warm_server(
 
 def _serve(program: str, port: int, log: Path, variables: Mapping[str, str]) -> None:
     os.setsid()
+    multiprocessing.set_start_method("fork", force=True)  # as in the real server, for its worker
     os.environ.update(variables)
     with log.open("ab") as out:
         os.dup2(out.fileno(), 1)

@@ -54,3 +54,10 @@ def test_a_job_that_fails_is_counted_and_the_scheduler_goes_on(
     with scheduler_of(database, tmp_path):
         pass
     assert failed.get() == before + 1
+
+
+def test_a_run_that_begins_late_is_not_left_out(database: Database, tmp_path: Path) -> None:
+    with scheduler_of(database, tmp_path) as running:
+        jobs = running._scheduler.get_jobs()
+        assert jobs
+        assert all(job.misfire_grace_time is None for job in jobs)

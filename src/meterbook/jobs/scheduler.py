@@ -41,6 +41,10 @@ LEASE_S = 45
 RENEW_EVERY_S = 10  # four times before a lease runs out: a busy writer may keep us waiting
 JOBS = ("close-days", "recovery", "upkeep", "regions", "record-inputs")
 
+# Late is better than left out: by itself APScheduler drops a run that begins a second late, and a
+# busy machine would go without its recovery files for two hours more.
+JOB_DEFAULTS = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+
 JOB_RUNS = Counter("meterbook_job_runs_total", "Job runs by outcome.", ["job", "outcome"])
 _log = structlog.get_logger()
 
@@ -68,9 +72,7 @@ class Scheduler:
         self._hands_over = False
         self._running: set[str] = set()
         self._turn = threading.Lock()  # held where a job begins, ends, or the hand-over begins
-        self._scheduler = BackgroundScheduler(
-            timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1}
-        )
+        self._scheduler = BackgroundScheduler(timezone="UTC", job_defaults=JOB_DEFAULTS)
 
     def __enter__(self) -> Self:
         """Start."""
