@@ -31,9 +31,13 @@ class Balancer:
 
     async def request(self, method: str, path: str, **options: Any) -> int:
         """Send it to one node and return the status; 0 and a note if the node failed it."""
+        url = self._next()
+        if url is None:
+            self.failed.append(f"{method} {path}: no node is ready")
+            await asyncio.sleep(ASK_EVERY_S)
+            return 0
         try:
-            url = self._next() + path
-            async with self._session.request(method, url, **options) as answer:
+            async with self._session.request(method, url + path, **options) as answer:
                 await answer.read()
         except (aiohttp.ClientError, OSError) as error:
             self.failed.append(f"{method} {path}: {type(error).__name__} {error}")
@@ -52,10 +56,15 @@ class Balancer:
                     self._ready[url] = is_ready
             await asyncio.sleep(ASK_EVERY_S)
 
-    def _next(self) -> str:
+    async def until_ready(self, url: str) -> None:
+        """Wait until requests go to that node."""
+        while not self._ready[url]:  # noqa: ASYNC110 `ask` sets no event
+            await asyncio.sleep(ASK_EVERY_S)
+
+    def _next(self) -> str | None:
         ready = [url for url, is_ready in self._ready.items() if is_ready]
         self._turn += 1
-        return ready[self._turn % len(ready)]
+        return ready[self._turn % len(ready)] if ready else None
 
     async def _is_ready(self, url: str) -> bool:
         try:

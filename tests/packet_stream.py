@@ -6,11 +6,13 @@ from collections.abc import Awaitable, Callable
 import sqlalchemy as sa
 
 from meterbook.domain.local_days import utc_text
+from meterbook.queries.invariants import CHECKS
 from meterbook.storage.database import Database
 from meterbook.storage.tables import daybook, installations
 
 FIRST_START = 1_767_225_600  # 2026-01-01
 METERS = 97
+WAIT_S = 120
 
 Key = tuple[int, int]
 """meter_id, starts_at."""
@@ -44,8 +46,9 @@ class PacketStream:
     async def until_acknowledged(self, more: int) -> None:
         """Wait until so many more packets are acknowledged."""
         wanted = len(self.acknowledged) + more
-        while len(self.acknowledged) < wanted:  # noqa: ASYNC110 whoever sends sets no event
-            await asyncio.sleep(0.02)
+        async with asyncio.timeout(WAIT_S):
+            while len(self.acknowledged) < wanted:  # noqa: ASYNC110 whoever sends sets no event
+                await asyncio.sleep(0.02)
 
 
 def stored_packets(database: Database) -> list[tuple[Key, int]]:
@@ -57,3 +60,13 @@ def stored_packets(database: Database) -> list[tuple[Key, int]]:
             )
         )
         return [((row[0], row[1]), row[2]) for row in rows]
+
+
+def must_be_whole(database: Database, stream: PacketStream) -> None:
+    """Make sure that what was acknowledged is there, once, with its value, and nothing else is."""
+    stored = [item for item in stored_packets(database) if item[0] in stream.sent]
+    assert len(stream.acknowledged) > 200
+    assert dict(stored) == stream.acknowledged
+    assert len(stored) == len(stream.acknowledged)
+    with database.reading() as connection:
+        assert [finding for check in CHECKS.values() for finding in check(connection)] == []

@@ -7,6 +7,9 @@ While it drains the server answers everything as always; only `/health/ready` sa
 answer asks for a new connection, so that whoever balances between nodes goes to another one before
 this one closes. SIGINT, a person at the keyboard, skips the draining.
 
+Where the listening socket outlives the process, because systemd holds it, nobody is turned away:
+connections are left in its queue first, for the next process, and those taken already are answered.
+
 A server lets open answers finish before it tells the application that it stops, and a live stream
 never finishes. So the signals themselves are listened to, beside the server.
 
@@ -16,15 +19,20 @@ the next server from starting. So it watches for that itself.
 
 import asyncio
 import os
+import select
 import signal
+import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 _CLOSE = (b"connection", b"close")
+_TAKEN_S = 1.0  # connections taken already send their request within
 
 LOOK_EVERY_S = 0.5
 ORPHAN_DRAIN_S = 10  # as long as a server gives its worker for requests in flight
@@ -70,7 +78,15 @@ class Stopping:
         if not self.has_begun:
             self.begin()
             loop = asyncio.get_running_loop()
-            loop.call_later(self._drain_s, signal.raise_signal, signal.SIGINT)
+            loop.call_later(self._drain_s, self._end)
+
+    def _end(self) -> None:
+        if not _is_socket_kept():
+            signal.raise_signal(signal.SIGINT)
+            return
+        # The server would close connections that it has just taken, their request unread.
+        _leave_connections_in_the_queue()
+        asyncio.get_running_loop().call_later(_TAKEN_S, signal.raise_signal, signal.SIGINT)
 
 
 def asking_for_a_new_connection(scope: dict[str, Any], send: Send) -> Send:
@@ -84,6 +100,35 @@ def asking_for_a_new_connection(scope: dict[str, Any], send: Send) -> Send:
         await send(message)
 
     return sending
+
+
+def _is_socket_kept() -> bool:
+    return os.environ.get("LISTEN_PID") == str(os.getppid())  # sd_listen_fds(3), our parent's
+
+
+def _leave_connections_in_the_queue() -> None:
+    """Let the server's event loop hear no more of its listening socket; it has no switch for it."""
+    listening = list(_listening())
+    for number in _descriptors("anon_inode:[eventpoll]"):
+        with select.epoll.fromfd(os.dup(number)) as loop:
+            for descriptor in listening:
+                with suppress(OSError):  # this loop never heard of it
+                    loop.unregister(descriptor)
+
+
+def _listening() -> Iterator[int]:
+    for number in _descriptors("socket:["):
+        with socket.socket(fileno=os.dup(number)) as opened:
+            is_listening = opened.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+            if is_listening and opened.family is not socket.AF_UNIX:
+                yield number
+
+
+def _descriptors(begins_with: str) -> Iterator[int]:
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # closed meanwhile
+            if str(link.readlink()).startswith(begins_with):
+                yield int(link.name)
 
 
 def stop_with_parent() -> None:
