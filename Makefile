@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test check bench torture format lock reference messages screenshots
+.PHONY: setup demo test check bench torture deploy-check format lock reference messages screenshots
 
 setup: $(READY)
 
@@ -27,6 +27,11 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n 0 tests/test_tidy.py tests/test_docs.py
+
+# Builds and runs what deploy/ says, in containers of its own; as root, on Debian.
+deploy-check: setup
+	$(BIN)/python -m pip install --quiet podman-compose
+	deploy/checks/run
 
 bench: setup
 	$(BIN)/python -m benchmarks

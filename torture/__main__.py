@@ -12,7 +12,7 @@ import click
 
 from torture.outcomes import Outcome, show
 
-FAMILIES = ("kills", "power_cuts", "full_disks")
+FAMILIES = ("kills", "power_cuts", "full_disks", "bad_clients")
 
 
 @click.command()

@@ -19,7 +19,7 @@ from torture.load import Sender
 from torture.new_books import ENGINES, Book, new_book
 from torture.outcomes import Outcome
 from torture.processes import Taken, kill, taken, tree, workers
-from torture.warm_servers import warm_server
+from torture.warm_servers import SERVE, warm_server
 
 ACKNOWLEDGED_MAX = 1_500  # before a strike: from none yet to half a second's
 POINT_S_MAX = 8
@@ -28,7 +28,6 @@ CHECKED_EVERY = 25
 HITS_MAX = 40
 CRASH_LOOP_S = 5.6
 CONTROL_KILLS_MAX = 20
-SERVE = "meterbook.cli.serve"
 EARLY = "torture.early_acknowledgement"
 Strike = Callable[[Server], None]
 

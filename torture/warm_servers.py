@@ -20,6 +20,7 @@ PRELOADED = [
     "meterbook.cli.serve", "torture.warmed", "torture.kill_points",
     "torture.early_acknowledgement", "alembic.command", "sqlalchemy.dialects.postgresql.psycopg",
 ]  # fmt: skip
+SERVE = "meterbook.cli.serve"
 _warm = multiprocessing.get_context("forkserver")
 _warm.set_forkserver_preload(PRELOADED)
 
@@ -51,7 +52,7 @@ def warm_server(
     folder: Path,
     *,
     database_url: str,
-    program: str = "meterbook.cli.serve",
+    program: str = SERVE,
     port: int | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
@@ -86,7 +87,7 @@ def _serve(program: str, port: int, log: Path, variables: Mapping[str, str]) -> 
         os.dup2(out.fileno(), 2)
     module = import_module(program)
     arguments: Sequence[str] = ["--port", str(port)]
-    if program == "meterbook.cli.serve":
+    if program == SERVE:
         module.serve.main(arguments, standalone_mode=False)
     else:
         sys.argv = [program, *arguments]

@@ -15,6 +15,7 @@ from typing import Any
 from litestar import Litestar, Request, Response
 from litestar.config.csrf import CSRFConfig
 from litestar.di import Provide
+from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 from litestar.response import Template
 from litestar.static_files import create_static_files_router
@@ -39,6 +40,7 @@ from meterbook.domain.local_days import time_zone
 from meterbook.domain.networks import networks
 from meterbook.imports import Importer
 from meterbook.inputs.deliveries import Delivery, Outcome
+from meterbook.intake.bodies import PatientReceive
 from meterbook.intake.group_commit import GroupCommit
 from meterbook.intake.packet_fields import PacketLimits
 from meterbook.intake.packets import PacketDoor
@@ -87,7 +89,6 @@ class _Meterbook:
     """What one server process holds, opened and closed with it."""
 
     def __init__(self, settings: Settings) -> None:
-        configure_logs(settings.log_level)
         zone = time_zone(settings.timezone)
         self.settings = settings
         self.stopping = Stopping(drain_s=settings.drain_seconds)
@@ -102,15 +103,7 @@ class _Meterbook:
         self.live = _live_streams(self.database, settings)
         senders = _senders(settings)
         limits = PacketLimits(Decimal(str(settings.reading_kwh_max)))
-        self.doors: dict[str, ASGIApplication] = {
-            "/meter": PacketDoor(self.commits, senders=senders, limits=limits),
-            "/readings": ReadingsDoor(
-                self.recorder,
-                senders=senders,
-                limits=limits,
-                upload_bytes_max=settings.upload_bytes_max,
-            ),
-        }
+        self.doors = self._reading_doors(senders, limits)
         pool = PoolRecorder(self.database, devices_max=settings.devices_max)
         self.deliveries: GroupCommit[Delivery, Outcome] = GroupCommit(
             pool.record, queue_max=settings.queue_readings_max
@@ -132,6 +125,17 @@ class _Meterbook:
             limits=limits,
             default_zone=zone,
         )
+
+    def _reading_doors(self, senders: Senders, limits: PacketLimits) -> dict[str, ASGIApplication]:
+        return {
+            "/meter": PacketDoor(self.commits, senders=senders, limits=limits),
+            "/readings": ReadingsDoor(
+                self.recorder,
+                senders=senders,
+                limits=limits,
+                upload_bytes_max=self.settings.upload_bytes_max,
+            ),
+        }
 
     @asynccontextmanager
     async def running(self, _app: Litestar) -> AsyncIterator[None]:
@@ -192,23 +196,32 @@ def create_app(settings: Settings | None = None) -> ASGIApplication:
     :raises SettingsError: if a setting is wrong.
     :raises DatabaseUrlError: if the database URL is.
     """
-    running = _Meterbook(settings or load_settings())
+    settings = settings or load_settings()
+    configure_logs(settings.log_level)
+    running = _Meterbook(settings)
     litestar = in_envelope(
         _litestar(running),  # type: ignore[arg-type]
         came_by_tls=partial(access.came_by_tls, proxies=networks(running.settings.trusted_proxies)),
     )
 
     async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        path = scope["path"] if scope["type"] == "http" else ""
-        if running.stopping.has_begun and path:
+        if scope["type"] != "http":
+            await litestar(scope, receive, send)
+            return
+        path = scope["path"]
+        if running.stopping.has_begun:
             send = asking_for_a_new_connection(scope, send)
         door = running.doors.get(path) or running.wire.door(path)
         if door is not None:
             await door(scope, receive, send)
         else:
-            await litestar(scope, receive, send)
+            await litestar(scope, PatientReceive(receive, too_slow=_too_slow), send)
 
     return application
+
+
+def _too_slow() -> HTTPException:
+    return HTTPException(status_code=408, detail="the body came too slowly; send it again")
 
 
 def _respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes] | Template:

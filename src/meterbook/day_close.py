@@ -6,12 +6,15 @@ Day close: a local day's readings move from the daybook to the ledger.
 One transaction for each chunk of channels takes rows out of the one book and puts them into the
 other, so it can be killed anywhere and run again: what is done is done, what is not is still in
 the daybook. Running it again with nothing new changes nothing. The same run takes late readings
-of a closed day into its next revision.
+of a closed day into its next revision. Where the database has more than one writer several chunks
+are closed at once; on Citus each is of one shard, so a commit waits for one node.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import date
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -22,15 +25,22 @@ from meterbook import daybook, ledger
 from meterbook.domain.closed_days import ClosedDay, DayColumns, Merged, merge
 from meterbook.domain.day_tables import DayTable, fold, table_of
 from meterbook.domain.local_days import day_bounds, day_number, local_day, midnight, numbered_day
+from meterbook.domain.reading_columns import IntColumn
 from meterbook.domain.readings import HALF_HOUR_S, Quality
 from meterbook.rollups.changes import count_days, hold_regions
 from meterbook.rollups.upkeep import settle_all
+from meterbook.storage.channel_ranges import ChannelRange
 from meterbook.storage.database import Database, is_conflict
+from meterbook.storage.dialects import is_distributed
+from meterbook.storage.distribution import shards_of
 from meterbook.storage.tables import channels, day_closes
 
 CHANNELS_PER_CHUNK = 5_000  # one commit of 240,000 readings: 100 ms, so packets hardly wait; of
 # channels kept by the minute as many fewer
-_TRIES_MAX = 10  # of one chunk, against late packets arriving in that very moment
+SHARDS_AT_ONCE = 32  # so many chunks' channels are looked up together and sorted by shard
+CLOSERS = 4  # chunks at once; one process's Python is busy with three, the fourth waits for disks
+_TRIES_MAX = 10  # of one transaction, against packets arriving in that very moment
+Result = TypeVar("Result")
 
 
 class DayNotOverError(ValueError):
@@ -51,12 +61,9 @@ class DayClose(msgspec.Struct, frozen=True):
 
 
 class _Chunk(msgspec.Struct, frozen=True):
-    channel_ids: daybook.IntColumn
+    channels: ChannelRange
+    count: int
     interval_s: int
-    alone: bool
-    """Every channel between the first and the last is one of these."""
-    picked: bool = False
-    """Only these channels are meant, however many lie between them."""
 
 
 def close_day(
@@ -66,11 +73,13 @@ def close_day(
     zone: ZoneInfo,
     now: int,
     channels_per_chunk: int = CHANNELS_PER_CHUNK,
+    closers: int = CLOSERS,
     on_chunk: Callable[[int], None] = lambda _done: None,
 ) -> DayClose:
     """
     Close the local day for every channel of the zone; memory does not grow with their number.
 
+    :param closers: how many chunks are closed at once; on SQLite always one.
     :param on_chunk: called after each chunk's commit with the number of channels done.
     :raises DayNotOverError: if the day has not ended at `now`.
     """
@@ -78,15 +87,23 @@ def close_day(
         raise DayNotOverError(f"{day} is not over in {zone.key}")
     total = DayClose(zone.key, day)
     done = 0
-    for chunk in _chunks(database, zone=zone, channels_per_chunk=channels_per_chunk):
-        part = _close_chunk(database, chunk, day=day, zone=zone, now=now)
+
+    def close(chunk: _Chunk) -> tuple[int, int, int, int]:
+        closed = in_serial_transaction(
+            database,
+            lambda connection: _close_chunk(connection, chunk, day=day, zone=zone, now=now),
+        )
+        return (chunk.count, *closed)
+
+    chunks = _chunks(database, zone=zone, channels_per_chunk=channels_per_chunk)
+    for count, *part in _each(close, chunks, at_once=1 if database.is_sqlite else closers):
         total = msgspec.structs.replace(
             total,
             channel_days=total.channel_days + part[0],
             readings=total.readings + part[1],
             revised=total.revised + part[2],
         )
-        done += len(chunk.channel_ids)
+        done += count
         on_chunk(done)
     with database.writing() as connection:
         _record_close(connection, total, now=now)
@@ -97,7 +114,7 @@ def close_day(
 def close_channels(
     connection: sa.Connection,
     *,
-    channel_ids: daybook.IntColumn,
+    channel_ids: IntColumn,
     interval_s: int,
     day: date,
     zone: ZoneInfo,
@@ -113,8 +130,8 @@ def close_channels(
     taken = 0
     for begin in range(0, len(channel_ids), CHANNELS_PER_CHUNK):
         some = channel_ids[begin : begin + CHANNELS_PER_CHUNK]
-        chunk = _Chunk(some, interval_s, alone=False, picked=True)
-        taken += _close_chunk_once(connection, chunk, day=day, zone=zone, now=now)[1]
+        chunk = _chunk(some, interval_s, alone=False)
+        taken += _close_chunk(connection, chunk, day=day, zone=zone, now=now)[1]
     return taken
 
 
@@ -154,6 +171,28 @@ def zones(connection: sa.Connection) -> list[str]:
     return list(connection.scalars(sa.select(channels.c.zone).distinct().order_by(channels.c.zone)))
 
 
+def in_serial_transaction(database: Database, work: Callable[[sa.Connection], Result]) -> Result:
+    """
+    Do the work in one serial transaction that writes the ledger; again if it lost against another.
+
+    On Citus nodes are read as committed: there what was written in between is found by
+    `daybook.ConcurrentChangeError`, `ledger.ConcurrentRevisionError` and the tables' keys.
+    """
+    for tries_left in reversed(range(_TRIES_MAX)):
+        try:
+            with database.writing(serial=True) as connection:
+                hold_regions(connection)
+                return work(connection)
+        except (daybook.ConcurrentChangeError, ledger.ConcurrentRevisionError):
+            if not tries_left:
+                raise
+        except sa.exc.DBAPIError as error:
+            if not tries_left or not is_conflict(error):
+                raise
+        time.sleep(0.01)
+    raise AssertionError
+
+
 def put_new_days(connection: sa.Connection, days: DayTable, *, now: int, zone: ZoneInfo) -> None:
     """Write days that the ledger does not have yet."""
     ledger.write_days(connection, days, closed_at=now)
@@ -180,10 +219,11 @@ def put_into_ledger(
         earlier = existing.get((day.day, day.channel_id))
         if earlier is not None and earlier != day:
             merged.append((earlier, merge(earlier, day)))
-    changed = [result.day for earlier, result in merged if result.day != earlier]
+    changes = [(earlier, result.day) for earlier, result in merged if result.day != earlier]
+    changed = [day for _, day in changes]
     ledger.write_days(connection, new, closed_at=now)
-    ledger.revise_days(connection, changed, revised_at=now, reason=reason)
-    was = [earlier for earlier, result in merged if result.day != earlier]
+    ledger.revise_days(connection, changes, revised_at=now, reason=reason)
+    was = [earlier for earlier, _ in changes]
     count_days(connection, added=table_of([*new, *changed]), removed=table_of(was), zone=zone)
     daybook.keep_superseded(
         connection,
@@ -206,6 +246,23 @@ def _superseded(merged: Merged, zone: ZoneInfo) -> Iterator[tuple[int, int, Qual
         )
 
 
+def _each(
+    work: Callable[[_Chunk], Result], chunks: Iterable[_Chunk], *, at_once: int
+) -> Iterator[Result]:
+    """Yield what the work returns of each chunk, in the order in which they are done."""
+    if at_once == 1:
+        yield from map(work, chunks)
+        return
+    with ThreadPoolExecutor(at_once) as pool:
+        pending: set[Future[Result]] = set()
+        for chunk in chunks:
+            pending.add(pool.submit(work, chunk))
+            if len(pending) > at_once:  # one waits its turn, so that nobody waits for it
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+        yield from (future.result() for future in pending)
+
+
 def _chunks(database: Database, *, zone: ZoneInfo, channels_per_chunk: int) -> Iterator[_Chunk]:
     """Yield the zone's channels by the length of their intervals: each has a grid of its own."""
     with database.reading() as connection:
@@ -218,56 +275,50 @@ def _chunks(database: Database, *, zone: ZoneInfo, channels_per_chunk: int) -> I
     for interval_s in lengths_s:
         count = max(channels_per_chunk * min(interval_s, HALF_HOUR_S) // HALF_HOUR_S, 1)
         last = 0
-        while chunk := _next_chunk(database, zone, interval_s, after=last, count=count):
-            yield chunk
-            last = int(chunk.channel_ids[-1])
+        while some := _next_chunks(database, zone, interval_s, after=last, count=count):
+            yield from some
+            last = max(chunk.channels.last for chunk in some)
 
 
-def _next_chunk(
+def _next_chunks(
     database: Database, zone: ZoneInfo, interval_s: int, *, after: int, count: int
-) -> _Chunk | None:
+) -> list[_Chunk]:
     with database.reading() as connection:
-        ids = connection.scalars(
+        at_once = count * SHARDS_AT_ONCE if is_distributed(connection) else count
+        found = connection.scalars(
             sa.select(channels.c.id)
-            .where(_alike(zone, interval_s), channels.c.id > after)
+            .where(channels.c.zone == zone.key, channels.c.interval_s == interval_s)
+            .where(channels.c.id > after)
             .order_by(channels.c.id)
-            .limit(count)
+            .limit(at_once)
         ).all()
-        if not ids:
-            return None
+        ids = np.array(found, dtype=np.int64)
+        if not len(ids):
+            return []
+        if is_distributed(connection):
+            shards = shards_of(connection, ids)
+            groups = [ids[shards == shard] for shard in np.unique(shards)]
+            return [
+                _chunk(some, interval_s, alone=False)
+                for group in groups
+                for some in _cut(group, count)
+            ]
         between = connection.execute(
-            sa.select(sa.func.count()).where(channels.c.id.between(ids[0], ids[-1]))
+            sa.select(sa.func.count()).where(channels.c.id.between(found[0], found[-1]))
         ).scalar_one()
-    return _Chunk(np.array(ids, dtype=np.int64), interval_s, alone=between == len(ids))
+    return [_chunk(ids, interval_s, alone=between == len(ids))]
 
 
-def _alike(zone: ZoneInfo, interval_s: int) -> sa.ColumnElement[bool]:
-    return sa.and_(channels.c.zone == zone.key, channels.c.interval_s == interval_s)
+def _cut(ids: IntColumn, count: int) -> Iterator[IntColumn]:
+    return (ids[begin : begin + count] for begin in range(0, len(ids), count))
 
 
-def _among(chunk: _Chunk, zone: ZoneInfo) -> sa.Select[tuple[int]] | None:
-    if chunk.alone:
-        return None
-    among = sa.select(channels.c.id).where(_alike(zone, chunk.interval_s))
-    return among.where(channels.c.id.in_(chunk.channel_ids.tolist())) if chunk.picked else among
+def _chunk(ids: IntColumn, interval_s: int, *, alone: bool) -> _Chunk:
+    wanted = ChannelRange(int(ids[0]), int(ids[-1]), None if alone else ids)
+    return _Chunk(wanted, len(ids), interval_s)
 
 
 def _close_chunk(
-    database: Database, chunk: _Chunk, *, day: date, zone: ZoneInfo, now: int
-) -> tuple[int, int, int]:
-    for tries_left in reversed(range(_TRIES_MAX)):
-        try:
-            with database.writing(serial=True) as connection:
-                hold_regions(connection)
-                return _close_chunk_once(connection, chunk, day=day, zone=zone, now=now)
-        except sa.exc.DBAPIError as error:
-            if not tries_left or not is_conflict(error):
-                raise
-            time.sleep(0.01)
-    raise AssertionError
-
-
-def _close_chunk_once(
     connection: sa.Connection, chunk: _Chunk, *, day: date, zone: ZoneInfo, now: int
 ) -> tuple[int, int, int]:
     columns = _take(connection, chunk, day=day, zone=zone)
@@ -275,14 +326,14 @@ def _close_chunk_once(
     days = fold(columns)
     if not len(days):
         return 0, 0, 0
-    existing = _in_ledger(connection, days, chunk, number=number)
+    existing = ledger.days_of_channels(connection, day=number, channels=chunk.channels)
     if not existing:
         put_new_days(connection, days, now=now, zone=zone)
         return len(days), len(columns.channel_id), 0
     written, revised = put_into_ledger(
         connection,
         days.days(),
-        existing=existing,
+        existing={(number, channel_id): row for channel_id, row in existing.items()},
         now=now,
         reason="late reading",
         zone=zone,
@@ -290,45 +341,23 @@ def _close_chunk_once(
     return written, len(columns.channel_id), revised
 
 
-def _in_ledger(
-    connection: sa.Connection, days: DayTable, chunk: _Chunk, *, number: int
-) -> dict[tuple[int, int], ClosedDay]:
-    if chunk.picked:
-        return ledger.days_by_key(connection, [(number, n) for n in days.channel_id.tolist()])
-    existing = ledger.days_of_channels(
-        connection,
-        day=number,
-        first_channel_id=int(chunk.channel_ids[0]),
-        last_channel_id=int(chunk.channel_ids[-1]),
-    )
-    return {(number, channel_id): row for channel_id, row in existing.items()}
-
-
 def _take(connection: sa.Connection, chunk: _Chunk, *, day: date, zone: ZoneInfo) -> DayColumns:
     begins_at, ends_at = day_bounds(day, zone)
-    parts: list[tuple[daybook.IntColumn, ...]] = []
     # A reading off its channel's grid has no place in a closed day: it stays in the daybook.
-    for start in daybook.open_interval_starts(
-        connection, starts_at=begins_at, ends_at=ends_at, step_s=chunk.interval_s
-    ):
-        channel_id, amount, quality = daybook.take_interval(
-            connection,
-            starts_at=start,
-            first_channel_id=int(chunk.channel_ids[0]),
-            last_channel_id=int(chunk.channel_ids[-1]),
-            among=_among(chunk, zone),
-        )
-        slot = (start - begins_at) // chunk.interval_s
-        parts.append((channel_id, amount, quality, np.full(len(channel_id), slot)))
-    empty = (np.empty(0, dtype=np.int64),) * 4
-    columns = [np.concatenate(part) for part in zip(*(parts or [empty]), strict=True)]
+    starts_at, channel_id, amount, quality = daybook.take_slots(
+        connection,
+        starts_at=begins_at,
+        ends_at=ends_at,
+        step_s=chunk.interval_s,
+        channels=chunk.channels,
+    )
     return DayColumns(
-        channel_id=columns[0],
-        day=np.full(len(columns[0]), day_number(day)),
-        slot=columns[3],
-        amount=columns[1],
-        quality=columns[2],
-        slots_in_day=np.full(len(columns[0]), (ends_at - begins_at) // chunk.interval_s),
+        channel_id=channel_id,
+        day=np.full(len(channel_id), day_number(day)),
+        slot=(starts_at - begins_at) // chunk.interval_s,
+        amount=amount,
+        quality=quality,
+        slots_in_day=np.full(len(channel_id), (ends_at - begins_at) // chunk.interval_s),
     )
 
 

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from meterbook.domain.closed_days import ClosedDay
 from meterbook.domain.day_tables import DayTable
 from meterbook.domain.readings import Quality
+from meterbook.storage.channel_ranges import ChannelRange
 from meterbook.storage.dialects import batch, insert_rows
 from meterbook.storage.tables import ledger, ledger_revisions
 
@@ -65,12 +66,25 @@ def write_days(
     )
 
 
+class ConcurrentRevisionError(RuntimeError):
+    """Another process revised the same day in between; roll back and do it again."""
+
+
 def revise_days(
-    connection: sa.Connection, days: Sequence[ClosedDay], *, revised_at: int, reason: str
+    connection: sa.Connection,
+    changes: Sequence[tuple[ClosedDay, ClosedDay]],
+    *,
+    revised_at: int,
+    reason: str,
 ) -> None:
-    """Write the next revision of days the ledger has, and keep the one before."""
-    for some in _portions(days):
-        keys = [(day.day, day.channel_id) for day in some]
+    """
+    Write the next revision of days the ledger has, and keep the one before.
+
+    :param changes: each day as it was read and as it shall be.
+    :raises ConcurrentRevisionError: if one is no longer as it was.
+    """
+    for some in _portions(changes):
+        keys = [(day.day, day.channel_id) for _, day in some]
         columns = {"day": "integer", "channel_id": "bigint"}
         source, parameters = batch(connection, columns=columns, rows=keys)
         statement = f"""
@@ -84,26 +98,38 @@ def revise_days(
         connection.execute(
             sa.text(statement), parameters | {"revised_at": revised_at, "reason": reason}
         )
-        connection.execute(
+        revise = (
             sa.update(ledger)
             .where(
                 ledger.c.day == sa.bindparam("at_day"),
                 ledger.c.channel_id == sa.bindparam("at_channel"),
+                ledger.c.intervals == sa.bindparam("was_intervals"),
+                ledger.c.quality == sa.bindparam("was_quality"),
+                ledger.c.qualities.is_not_distinct_from(sa.bindparam("was_qualities")),
             )
-            .values(revision=ledger.c.revision + 1, closed_at=revised_at),
-            [_changes(day) for day in some],
+            .values(revision=ledger.c.revision + 1, closed_at=revised_at)
         )
+        done = connection.execute(revise, [_changes(*change) for change in some])
+        if done.rowcount != len(some):
+            raise ConcurrentRevisionError
+
+
+def first_and_last_day(connection: sa.Connection) -> tuple[int, int] | None:
+    """Return the first and the last closed day of any channel; None: none is closed."""
+    # Two questions: SQLite answers one for both by reading every row.
+    first = connection.execute(sa.select(sa.func.min(ledger.c.day))).scalar()
+    last = connection.execute(sa.select(sa.func.max(ledger.c.day))).scalar()
+    return None if first is None or last is None else (first, last)
 
 
 def days_of_channels(
-    connection: sa.Connection, *, day: int, first_channel_id: int, last_channel_id: int
+    connection: sa.Connection, *, day: int, channels: ChannelRange
 ) -> dict[int, ClosedDay]:
     """Return the current revision of one day for a range of channels, by channel."""
-    found = connection.execute(
-        sa.select(*_DAY_COLUMNS).where(
-            ledger.c.day == day, ledger.c.channel_id.between(first_channel_id, last_channel_id)
-        )
-    )
+    wanted, asked = channels.condition(connection)
+    names = ", ".join(column.name for column in _DAY_COLUMNS)
+    statement = f"SELECT {names} FROM ledger WHERE day = :day AND {wanted}"  # noqa: S608 our own names
+    found = connection.execute(sa.text(statement), asked | {"day": day})
     return {row.channel_id: _closed_day(row) for row in found}
 
 
@@ -166,8 +192,11 @@ def decode_intervals(packed: bytes) -> list[int | None]:
     return _decode(packed)
 
 
-def _changes(day: ClosedDay) -> dict[str, object]:
+def _changes(was: ClosedDay, day: ClosedDay) -> dict[str, object]:
     return {
+        "was_intervals": _encode(was.intervals),
+        "was_quality": int(was.quality),
+        "was_qualities": was.qualities,
         "at_day": day.day,
         "at_channel": day.channel_id,
         "energy": day.energy,

@@ -54,6 +54,7 @@ def backups(tmp_path: Path) -> Path:
     for day in ("2025-02-06", "2025-02-07", "2025-02-08"):
         (folder / f"{day}T013000Z").mkdir(parents=True)
     (folder / ".unfinished-2025-02-08T013000Z").mkdir()
+    os.utime(folder / ".unfinished-2025-02-08T013000Z", (0, 0))
     (folder / "of somebody else").mkdir()
     return folder
 
@@ -84,6 +85,12 @@ def test_a_backup_that_fails_takes_no_other_away(backups: Path) -> None:
     assert back_up(backups, FAILS="yes").returncode != 0
     whole = sorted(folder.name for folder in backups.iterdir() if folder.name.startswith("20"))
     assert whole == [f"2025-02-0{day}T013000Z" for day in (6, 7, 8)]
+
+
+def test_a_backup_under_way_is_left_alone(backups: Path) -> None:
+    (backups / ".unfinished-of-another").mkdir()
+    assert back_up(backups).returncode == 0
+    assert (backups / ".unfinished-of-another").is_dir()
 
 
 def test_who_waits_for_the_next_backup_ends_when_told(backups: Path) -> None:

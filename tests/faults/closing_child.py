@@ -16,7 +16,9 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def close_until_killed(url: str, day: date, *, chunk: int, moment: str, channels: int) -> None:
+def close_until_killed(
+    url: str, day: date, *, chunk: int, moment: str, channels: int, closers: int
+) -> None:
     """Close in chunks of that many channels and die at one of them."""
     chunks = 0
     write_days = ledger.write_days
@@ -39,6 +41,7 @@ def close_until_killed(url: str, day: date, *, chunk: int, moment: str, channels
         zone=ZoneInfo("UTC"),
         now=1_760_000_000,
         channels_per_chunk=channels,
+        closers=closers,
         on_chunk=after_chunk,
     )
 
@@ -50,4 +53,5 @@ if __name__ == "__main__":
         chunk=int(sys.argv[3]),
         moment=sys.argv[4],
         channels=int(sys.argv[5]),
+        closers=int(sys.argv[6]),
     )

@@ -51,7 +51,7 @@ def test_a_close_killed_at_a_chunk_boundary_leads_to_the_same_ledger(
     database: Database, database_url: str, undisturbed: object, chunk: int, moment: str
 ) -> None:
     record_packets(database, packets())
-    arguments = [database_url, DAY.isoformat(), str(chunk), moment, str(CHANNELS_PER_CHUNK)]
+    arguments = [database_url, DAY.isoformat(), str(chunk), moment, str(CHANNELS_PER_CHUNK), "1"]
     killed = subprocess.run([sys.executable, str(CHILD), *arguments], check=False)
     assert killed.returncode == -signal.SIGKILL
     assert len(ledger_content(database)) == (chunk - (moment == "before")) * CHANNELS_PER_CHUNK
@@ -61,6 +61,25 @@ def test_a_close_killed_at_a_chunk_boundary_leads_to_the_same_ledger(
 
     assert ledger_content(database) == undisturbed
     assert wrong_rollups(database) == []
+
+
+@pytest.mark.parametrize("url", ["postgres_url", "distributed_url"])
+def test_a_close_of_several_chunks_at_once_killed_leads_to_the_same_ledger(
+    url: str, request: pytest.FixtureRequest, undisturbed: object
+) -> None:
+    database_url = str(request.getfixturevalue(url))
+    database = Database(database_url)
+    record_packets(database, packets())
+    arguments = [database_url, DAY.isoformat(), "2", "before", str(CHANNELS_PER_CHUNK), "3"]
+    killed = subprocess.run([sys.executable, str(CHILD), *arguments], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(ledger_content(database)) < METERS
+    assert wrong_rollups(database) == []
+    close_day(database, day=DAY, zone=UTC, now=1_760_000_000, channels_per_chunk=4, closers=3)
+
+    assert ledger_content(database) == undisturbed
+    assert wrong_rollups(database) == []
+    database.close()
 
 
 def wrong_rollups(database: Database) -> list[str]:

@@ -40,7 +40,7 @@ def test_a_meter_sends_every_half_hour_of_its_day_but_the_last(
 
     begins_at, ends_at = day_bounds(day, place)
     offset = begins_at % 1800
-    covered = {packet_starts_at(packet.due_at, grid_offset_s=offset) for packet in sent}
+    covered = {packet_starts_at(int(packet.due_at), grid_offset_s=offset) for packet in sent}
     assert Counter(packet.meter_id for packet in sent) == dict.fromkeys(range(1, 6), packets)
     assert covered == set(range(begins_at, ends_at - 1800, 1800))
 
@@ -82,7 +82,7 @@ def test_live_goes_on_exactly_where_sent_until_ends(since: int) -> None:
 
         first = next(live_packets([home], since=since, zone=ZoneInfo("UTC")))
 
-        assert packet_starts_at(first.due_at) == done[-1] + 1800
+        assert packet_starts_at(int(first.due_at)) == done[-1] + 1800
 
 
 def test_a_body_is_the_contracts_packet() -> None:

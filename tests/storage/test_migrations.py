@@ -11,21 +11,21 @@ from meterbook.storage.metadata import metadata
 from meterbook.storage.migrate import SchemaTooNewError, is_current, migrate
 
 
-def test_the_migrated_schema_is_the_one_on_the_page(database: Database) -> None:
-    with database.reading() as connection:
+def test_the_migrated_schema_is_the_one_on_the_page(plain_database: Database) -> None:
+    with plain_database.reading() as connection:
         assert is_current(connection)
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert {"ledger", "region_days", "imports", "devices"} <= set(metadata.tables)
         assert compare_metadata(context, metadata) == []
 
 
-def test_migrating_again_changes_nothing(database: Database) -> None:
-    migrate(database)
-    migrate(database)
+def test_migrating_again_changes_nothing(plain_database: Database) -> None:
+    migrate(plain_database)
+    migrate(plain_database)
 
 
-def test_a_database_of_a_newer_version_is_left_alone(database: Database) -> None:
-    with database.writing() as connection:
+def test_a_database_of_a_newer_version_is_left_alone(plain_database: Database) -> None:
+    with plain_database.writing() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(SchemaTooNewError):
-        migrate(database)
+        migrate(plain_database)

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -25,11 +26,19 @@ _TOKEN = re.compile(r'name="_csrf_token" value="([^"]+)"')
 
 
 @pytest.fixture(scope="module")
+def book_url(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> str:
+    """Give an empty database; what differs between engines is in `queries` and `inputs`."""
+    file = tmp_path_factory.mktemp("devices") / "book.sqlite"
+    file.write_bytes(sqlite_template.read_bytes())
+    return f"sqlite:///{file}"
+
+
+@pytest.fixture(scope="module")
 def opened(
-    tmp_path_factory: pytest.TempPathFactory, module_database_url: str
+    tmp_path_factory: pytest.TempPathFactory, book_url: str
 ) -> Iterator[tuple[Server, dict[str, str]]]:
     """Give a server, and a session of a household, a stranger, an operator and an admin."""
-    database = Database(module_database_url)
+    database = Database(book_url)
     roles = {"anna": Role.HOUSEHOLD, "ben": Role.HOUSEHOLD, "op": Role.OPERATOR, "root": Role.ADMIN}
     accounts: dict[str, Account] = {
         name: signed_in(database, name, role=role)[0] for name, role in roles.items()
@@ -37,7 +46,7 @@ def opened(
     sessions = {name: session_of(database, account) for name, account in accounts.items()}
     database.close()
     folder = tmp_path_factory.mktemp("devices")
-    with running_server(folder, database_url=module_database_url) as server:
+    with running_server(folder, database_url=book_url) as server:
         yield server, sessions
 
 
@@ -159,11 +168,11 @@ def test_an_input_is_claimed_by_the_form_and_shows_on_its_meters_page(
 
 
 def test_the_form_begins_with_what_the_device_announced(
-    opened: tuple[Server, dict[str, str]], module_database_url: str
+    opened: tuple[Server, dict[str, str]], book_url: str
 ) -> None:
     said = Announcement(unit="Wh", suggested="counter")
     place = ("shellies/hall", "energy")
-    database = Database(module_database_url)
+    database = Database(book_url)
     with database.writing() as connection:
         delivery = Delivery("mqtt", {place: {LAST * 1000: 5}}, announced={place: said})
         pool.store(connection, [delivery], devices_max=9, now=LAST)

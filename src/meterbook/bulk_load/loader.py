@@ -11,7 +11,6 @@ caller says that the book is newer (`book_stands`) do its values stay. Loading t
 nothing.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -22,19 +21,23 @@ import sqlalchemy as sa
 
 from meterbook import daybook, ledger
 from meterbook.bulk_load.local_slots import LocalSlots, local_slots, summed_up
-from meterbook.day_close import close_channels, put_into_ledger, put_new_days
+from meterbook.day_close import (
+    close_channels,
+    in_serial_transaction,
+    put_into_ledger,
+    put_new_days,
+)
 from meterbook.domain.closed_days import ClosedDay, merge
 from meterbook.domain.day_tables import DayTable, fold
 from meterbook.domain.local_days import day_bounds, day_number, local_day, midnight, numbered_day
 from meterbook.domain.reading_columns import IntColumn, ReadingColumns, distinct, settled
 from meterbook.domain.readings import Quality, Reading
-from meterbook.rollups.changes import hold_regions
 from meterbook.rollups.upkeep import settle_all
-from meterbook.storage.database import Database, is_conflict
+from meterbook.storage.channel_ranges import ChannelRange
+from meterbook.storage.database import Database
 from meterbook.storage.dialects import batch
 
 REASON = "import"
-_TRIES_MAX = 10  # of one load, against packets for the same days arriving in that very moment
 Result = TypeVar("Result")
 
 
@@ -116,21 +119,10 @@ def load(
 
 
 def in_one_transaction(database: Database, work: Callable[[sa.Connection], Result]) -> Result:
-    """Do the work in one serial transaction; again if it lost against another one."""
-    for tries_left in reversed(range(_TRIES_MAX)):
-        try:
-            with database.writing(serial=True) as connection:
-                hold_regions(connection)
-                result = work(connection)
-        except (sa.exc.DBAPIError, daybook.ConcurrentChangeError) as error:
-            conflict = isinstance(error, daybook.ConcurrentChangeError) or is_conflict(error)
-            if not tries_left or not conflict:
-                raise
-            time.sleep(0.01)
-        else:
-            settle_all(database)
-            return result
-    raise AssertionError
+    """Do the work in one serial transaction, and settle the roll-ups."""
+    result = in_serial_transaction(database, work)
+    settle_all(database)
+    return result
 
 
 def load_channels(
@@ -288,8 +280,11 @@ def take_waiting(
     if not len(day):
         return
     first, last = numbered_day(int(day.min())), numbered_day(int(day.max()))
-    starts = daybook.open_interval_starts(
-        connection, starts_at=midnight(first, zone), ends_at=day_bounds(last, zone)[1]
+    starts = daybook.waiting_starts(
+        connection,
+        distinct(channel_id).tolist(),
+        starts_at=midnight(first, zone),
+        ends_at=day_bounds(last, zone)[1],
     )
     waiting = {day_number(local_day(start, zone)) for start in starts}
     for number in sorted(waiting):
@@ -317,11 +312,9 @@ def _unknown_to_daybook(
     differing = 0
     for start in np.unique(readings.starts_at).tolist():
         at = np.flatnonzero(readings.starts_at == start)
+        between = ChannelRange(int(readings.source[at].min()), int(readings.source[at].max()))
         channel_ids, amounts, _ = daybook.read_interval(
-            connection,
-            starts_at=start,
-            first_channel_id=int(readings.source[at].min()),
-            last_channel_id=int(readings.source[at].max()),
+            connection, starts_at=start, channels=between
         )
         if not len(channel_ids):
             continue

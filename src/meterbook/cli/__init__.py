@@ -19,6 +19,7 @@ COMMANDS = {
     "backup": "upkeep:backup",
     "catalogue": "catalogue:catalogue",
     "close-day": "books:close_day",
+    "database": "database:database",
     "demo": "demo:demo",
     "export": "export_files:export_files",
     "import": "files:import_files",

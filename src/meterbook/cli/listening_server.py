@@ -13,6 +13,8 @@ from granian.log import LogLevels
 from granian.net import SocketHolder  # type: ignore[attr-defined]
 from granian.server import Server
 
+from meterbook.cli.connections import connection_limits
+
 _FIRST_HANDED = 3  # sd_listen_fds(3): after stdin, stdout and stderr
 
 
@@ -57,4 +59,5 @@ def serve_application(
         ssl_cert=certificate,
         ssl_key=key,
         ssl_protocol_min=SSLProtocols.tls12,
+        **connection_limits(),
     ).serve()

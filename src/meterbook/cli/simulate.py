@@ -12,10 +12,11 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from meterbook.cli.simulate_modbus import simulate_modbus
-from meterbook.domain.local_days import local_day, time_zone
+from meterbook.domain.local_days import local_day, midnight, time_zone
 from meterbook.domain.meter_ids import METER_ID_MAX
 from meterbook.simulate.fleet import post_packets, wait_until_ready
 from meterbook.simulate.homes import Habits, fleet
+from meterbook.simulate.load_model import LoadModel, load_packets
 from meterbook.simulate.outcomes import Outcomes
 from meterbook.simulate.packets import DuePacket, live_packets, past_packets
 from meterbook.simulate.real_homes import real_homes
@@ -41,11 +42,33 @@ simulate.add_command(simulate_modbus)
     "--rate",
     default="real",
     show_default=True,
-    type=click.Choice(["real", "max"]),
-    help="real: at :01 and :31, as meters do. max: past days, as fast as the server answers.",
+    type=click.Choice(["real", "max", "load"]),
+    help="real: at :01 and :31, as meters do. max: past days, as fast as the server answers. "
+    "load: past days as a large fleet sends them, at --speed.",
 )
 @click.option(
-    "--days", default=1, show_default=True, type=click.IntRange(1, 3660), help="Past days of max."
+    "--days", default=1, show_default=True, type=click.IntRange(1, 3660), help="Past days."
+)
+@click.option(
+    "--speed",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(min=0, min_open=True),
+    help="Of load: how many times faster than the clock.",
+)
+@click.option(
+    "--late-share",
+    default=LoadModel().late_share,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Of load: share of packets that come after hours.",
+)
+@click.option(
+    "--again-share",
+    default=LoadModel().again_share,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Of load: share of packets that come twice.",
 )
 @click.option("--duration", type=click.FloatRange(min=0, min_open=True), help="Stop after seconds.")
 @click.option("--connections", default=64, show_default=True, type=click.IntRange(1, 4096))
@@ -67,6 +90,9 @@ def simulate_meters(
     zone: str,
     rate: str,
     days: int,
+    speed: float,
+    late_share: float,
+    again_share: float,
     duration: float | None,
     connections: int,
     wait: float,
@@ -74,6 +100,9 @@ def simulate_meters(
 ) -> None:
     """Replay real London days as a fleet of meters; ends with a report."""
     place = time_zone(zone)
+    now = int(time.time())
+    today = local_day(now, place)
+    first_day = today - timedelta(days=days)
     homes = fleet(
         count,
         first_id=first_id,
@@ -81,11 +110,20 @@ def simulate_meters(
         real_homes=real_homes(),
         habits=Habits(missing_share=missing_share),
     )
-    now = int(time.time())
     if rate == "max":
-        today = local_day(now, place)
-        first_day = today - timedelta(days=days)
         packets = past_packets(homes, first_day=first_day, end_day=today, zone=place)
+    elif rate == "load":
+        packets = load_packets(
+            range(first_id, first_id + count),
+            LoadModel(late_share=late_share, again_share=again_share),
+            real_homes=real_homes(),
+            seed=seed,
+            begins_at=midnight(first_day, place),
+            ends_at=midnight(today, place),
+            zone=place,
+            plays_at=now,
+            speed=speed,
+        )
     else:
         packets = live_packets(list(homes), since=now, zone=place)
     outcomes = Outcomes()
@@ -158,6 +196,7 @@ def _report(outcomes: Outcomes, *, elapsed_s: float) -> None:
     for reason, count in sorted(outcomes.put_off.items()):
         table.add_row(f"sent again after {reason}", f"{count:,}")
     table.add_row("not acknowledged at the end", f"{outcomes.in_flight:,}")
+    table.add_row("sent after they were due", f"by at most {outcomes.behind_s:,.1f} s")
     table.add_row("time", f"{elapsed_s:,.1f} s")
     table.add_row("rate", f"{outcomes.acknowledged / elapsed_s:,.0f} acknowledged/s")
     latency = outcomes.latency()

@@ -1,11 +1,19 @@
-"""Request bodies of uploads: read up to a limit, and unpacked up to a limit (gzip, zstd)."""
+"""
+Request bodies: read up to a limit of size and of patience, and unpacked up to a limit (gzip, zstd).
 
+The server in front waits for a body without end. Whoever sends a byte a second must not hold a
+connection, and what belongs to it, for hours.
+"""
+
+import asyncio
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import zstandard
 
+PATIENCE_S = 30.0
+BYTES_PER_S_MIN = 4_096  # less than the slowest modem that anybody still sends files over
 _STEP_BYTES = 1 << 20
 
 
@@ -24,16 +32,59 @@ class BrokenBodyError(ValueError):
     """Not what its content type or encoding says it is."""
 
 
+class SlowBodyError(BrokenBodyError):
+    """A body that came too slowly; what is missing of it may still be sent, from the start."""
+
+    def __init__(self) -> None:
+        super().__init__("the body came too slowly; send it again")
+
+
+class PatientReceive:
+    """An ASGI `receive` that gives up on a body that does not get on."""
+
+    def __init__(self, receive: Any, *, too_slow: Callable[[], Exception] = SlowBodyError) -> None:
+        """
+        Prepare; the first call starts the clock.
+
+        :param too_slow: makes what is raised.
+        """
+        self._receive = receive
+        self._too_slow = too_slow
+        self._is_whole = False
+        self._ends_at = 0.0
+
+    async def __call__(self) -> Any:
+        """
+        Return the next message; after the body's end, whenever it comes.
+
+        :raises Exception: what `too_slow` makes, if the body has come too slowly so far.
+        """
+        if self._is_whole:
+            return await self._receive()
+        loop = asyncio.get_running_loop()
+        self._ends_at = self._ends_at or loop.time() + PATIENCE_S
+        try:
+            async with asyncio.timeout_at(self._ends_at):
+                message = await self._receive()
+        except TimeoutError:
+            raise self._too_slow() from None
+        self._ends_at += len(message.get("body", b"")) / BYTES_PER_S_MIN
+        self._is_whole = not message.get("more_body")
+        return message
+
+
 async def read_body(headers: Mapping[bytes, bytes], receive: Any, *, bytes_max: int) -> bytes:
     """
     Return the request's body.
 
     :raises BodyTooLargeError: if it has more than bytes_max.
     :raises BrokenBodyError: if the sender hung up before its end.
+    :raises SlowBodyError: if it came too slowly.
     """
     announced = headers.get(b"content-length", b"")
     if announced.isdigit() and int(announced) > bytes_max:
         raise BodyTooLargeError(bytes_max=bytes_max)
+    receive = PatientReceive(receive)
     message = await receive()
     body: bytes = message.get("body", b"")
     if message.get("more_body"):
@@ -78,10 +129,13 @@ def _gunzip(body: bytes, *, bytes_max: int) -> bytes:
     try:
         while body and left > 0:  # a gzip body may have several members
             unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-            parts.append(unpacker.decompress(body, left))
-            left -= len(parts[-1])
-            if left > 0 and not unpacker.eof:
-                raise BrokenBodyError("the gzip body ends too early")
+            while left > 0 and not unpacker.eof:
+                # In steps: the memory of one piece of 256 MiB is not given back.
+                parts.append(unpacker.decompress(body, min(left, _STEP_BYTES)))
+                left -= len(parts[-1])
+                body = unpacker.unconsumed_tail
+                if not (parts[-1] or body or unpacker.eof):
+                    raise BrokenBodyError("the gzip body ends too early")
             body = unpacker.unused_data
     except zlib.error as error:
         raise BrokenBodyError(f"not gzip: {error}") from None

@@ -19,6 +19,7 @@ from meterbook.intake.bodies import (
     BodyTooLargeError,
     BrokenBodyError,
     MediaTypeError,
+    SlowBodyError,
     read_body,
 )
 from meterbook.intake.group_commit import GroupCommit, QueueFullError
@@ -93,6 +94,8 @@ class PacketDoor:
                 headers[b"www-authenticate"] = b"Bearer"
             case BodyTooLargeError():
                 outcome, document = "rejected", problem(413, str(error))
+            case SlowBodyError():
+                outcome, document = "not_stored", problem(408, str(error))
             case BrokenBodyError():
                 outcome, document = "rejected", problem(400, str(error))
             case MediaTypeError():

@@ -18,6 +18,7 @@ from meterbook.intake.bodies import (
     BodyTooLargeError,
     BrokenBodyError,
     MediaTypeError,
+    SlowBodyError,
     read_body,
     unpack,
 )
@@ -184,6 +185,8 @@ class ReadingsDoor:
                 document = problem(413, str(error))
             case MediaTypeError():
                 document = problem(415, str(error))
+            case SlowBodyError():
+                document = problem(408, str(error))
             case BrokenBodyError():
                 document = problem(400, str(error))
             case _:

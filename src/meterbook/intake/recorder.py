@@ -118,10 +118,18 @@ class PacketRecorder:
             starts_at = packet_starts_at(packet.stamp, grid_offset_s=self._grid_offset_s)
             rows.append((packet.meter_id, starts_at, packet.energy_wh, arrival.key_hash))
             answers.append(Stored(starts_at, Recorded.NEW))
-        with self._database.statement() as connection:
-            stored = daybook.record_new_packets(
-                connection, rows, grid_offset_s=self._grid_offset_s, received_at_ms=received_at_ms
-            )
+        try:
+            with self._database.statement() as connection:
+                stored = daybook.record_new_packets(
+                    connection,
+                    rows,
+                    grid_offset_s=self._grid_offset_s,
+                    received_at_ms=received_at_ms,
+                )
+        except sa.exc.DBAPIError as error:
+            if not is_conflict(error):
+                raise
+            return []
         return answers if stored == len(rows) else []
 
     def _record_with_care(self, arrivals: Sequence[Arrival], received_at_ms: int) -> list[Answer]:

@@ -7,8 +7,10 @@ newest half hour first, so a meter that speaks costs one look-up; only the other
 
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
+from typing import Any
 
 import msgspec
+import numpy as np
 import sqlalchemy as sa
 
 from meterbook import daybook
@@ -18,8 +20,9 @@ from meterbook.ledger import decode_intervals
 from meterbook.rollups.changes import is_counted
 from meterbook.rollups.sums import NO_REGION
 from meterbook.storage import tables
+from meterbook.storage.channel_ranges import ChannelRange
 from meterbook.storage.database import Database
-from meterbook.storage.dialects import batch, insert_rows
+from meterbook.storage.dialects import batch, insert_rows, is_distributed
 from meterbook.storage.rollup_tables import silent_channels
 from meterbook.storage.tables import channels, ledger, meter_points
 
@@ -27,6 +30,7 @@ ON_THE_WAY_S = 5 * 60  # a packet comes a minute after its half hour, give it fo
 LAST_SEEN_DAYS = 40  # how far back the last reading is looked for
 LAST_SEEN_MAX = 5_000  # of the newly silent, in one run
 _AT_ONCE = 5_000
+_PAGE = 50_000  # of Citus' answers, 1.6 MB each
 
 
 def find_silent_meters(database: Database, *, silent_intervals: int, now: int) -> int:
@@ -66,6 +70,8 @@ def _not_in_daybook(connection: sa.Connection, *, horizon: int, now: int) -> dic
     slots = daybook.open_interval_starts(
         connection, starts_at=horizon - HALF_HOUR_S + 1, ends_at=now + HALF_HOUR_S
     )
+    # One look-up by full key for each half hour, the newest first: the first nearly always hits.
+    newest_first = sorted(slots, reverse=True)
     wanted = (
         sa.select(
             channels.c.id,
@@ -76,14 +82,39 @@ def _not_in_daybook(connection: sa.Connection, *, horizon: int, now: int) -> dic
         .join(meter_points, meter_points.c.id == channels.c.meter_point_id)
         .where(is_counted())
     )
-    # One look-up by full key for each half hour, the newest first: the first nearly always hits.
-    for slot in sorted(slots, reverse=True):
+    if is_distributed(connection):
+        return _page_by_page(connection, wanted, newest_first)
+    for slot in newest_first:
         row = tables.daybook.alias()
         there = sa.select(row.c.amount).where(
             row.c.starts_at == slot, row.c.channel_id == channels.c.id
         )
         wanted = wanted.where(~sa.exists(there))
     return {row[0]: _Place(row[1], row[2], row[3]) for row in connection.execute(wanted)}
+
+
+def _page_by_page(
+    connection: sa.Connection, wanted: sa.Select[*tuple[Any, ...]], slots: Sequence[int]
+) -> dict[int, _Place]:
+    # Citus cannot look up rows of shards for each channel; it can say which channels have one.
+    found: dict[int, _Place] = {}
+    last = 0
+    while True:
+        page = wanted.where(channels.c.id > last).order_by(channels.c.id).limit(_PAGE)
+        places = {row[0]: _Place(row[1], row[2], row[3]) for row in connection.execute(page)}
+        if not places:
+            return found
+        first, last = min(places), max(places)
+        for slot in slots:
+            if not places:
+                break
+            only = None if len(places) > _AT_ONCE else np.array(sorted(places), dtype=np.int64)
+            spoke = daybook.read_interval(
+                connection, starts_at=slot, channels=ChannelRange(first, last, only)
+            )
+            for channel_id in spoke[0].tolist():
+                places.pop(channel_id, None)
+        found |= places
 
 
 def _heard_in_ledger(

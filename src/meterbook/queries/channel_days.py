@@ -50,6 +50,15 @@ def channel_days(
 
     :param interval_s: the channel's interval, for days the ledger does not have.
     """
+    # Open readings first: what a close takes in between is then seen twice, and not never.
+    opened = _open_by_day(
+        connection,
+        channel_id=channel_id,
+        interval_s=interval_s,
+        first_day=first_day,
+        end_day=end_day,
+        zone=zone,
+    )
     closed = {
         row.day: row
         for row in ledger.days_of_channel(
@@ -59,14 +68,6 @@ def channel_days(
             end_day=day_number(end_day),
         )
     }
-    opened = _open_by_day(
-        connection,
-        channel_id=channel_id,
-        interval_s=interval_s,
-        first_day=first_day,
-        end_day=end_day,
-        zone=zone,
-    )
     for offset in range((end_day - first_day).days):
         day = first_day + timedelta(days=offset)
         begins_at, ends_at = day_bounds(day, zone)

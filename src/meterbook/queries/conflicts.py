@@ -1,5 +1,6 @@
 """Readings that another one for the same interval took the place of, beside the one that counts."""
 
+from collections.abc import Collection
 from datetime import timedelta
 
 import msgspec
@@ -31,11 +32,6 @@ class Conflict(msgspec.Struct, frozen=True):
 
 def conflicts(connection: sa.Connection, *, limit: int, offset: int = 0) -> list[Conflict]:
     """Return the conflicts, newest first."""
-    meter = (
-        sa.select(sa.func.max(installations.c.meter_id))
-        .where(installations.c.channel_id == channels.c.id)
-        .scalar_subquery()
-    )
     rows = connection.execute(
         sa.select(
             superseded_readings,
@@ -43,17 +39,17 @@ def conflicts(connection: sa.Connection, *, limit: int, offset: int = 0) -> list
             channels.c.unit,
             channels.c.interval_s,
             channels.c.zone,
-            meter.label("meter_id"),
         )
         .join(channels, channels.c.id == superseded_readings.c.channel_id)
         .order_by(superseded_readings.c.id.desc())
         .limit(limit)
         .offset(offset)
     ).all()
+    meter_of = _meters(connection, {row.channel_id for row in rows})
     return [
         Conflict(
             row.id,
-            row.meter_id,
+            meter_of.get(row.channel_id),
             row.measurement,
             utc_text(row.starts_at),
             row.unit,
@@ -70,6 +66,15 @@ def conflicts(connection: sa.Connection, *, limit: int, offset: int = 0) -> list
         )
         for row in rows
     ]
+
+
+def _meters(connection: sa.Connection, channel_ids: Collection[int]) -> dict[int, int]:
+    rows = connection.execute(
+        sa.select(installations.c.channel_id, sa.func.max(installations.c.meter_id))
+        .where(installations.c.channel_id.in_(sorted(channel_ids)))
+        .group_by(installations.c.channel_id)
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 def _counting(

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from meterbook.domain.local_days import local_day, numbered_day, time_zone
 from meterbook.domain.readings import Counting, Flow
+from meterbook.ledger import first_and_last_day
 from meterbook.queries.channel_days import DayReadings, channel_days
 from meterbook.registry.meters import ACTIVE_ENERGY
 from meterbook.storage.file_tables import foreign_ids
@@ -21,7 +22,6 @@ from meterbook.storage.tables import (
     channels,
     daybook,
     installations,
-    ledger,
     meter_points,
 )
 
@@ -105,22 +105,14 @@ def _names(connection: sa.Connection, meter_ids: Collection[int]) -> dict[int, d
 
 def days_of_books(connection: sa.Connection) -> tuple[date, date] | None:
     """Return the first day of any reading and the day after the last; None: there is none."""
-    first, last = connection.execute(
-        sa.select(
-            sa.select(sa.func.min(ledger.c.day)).scalar_subquery(),
-            sa.select(sa.func.max(ledger.c.day)).scalar_subquery(),
-        )
-    ).one()
-    opens, ends = connection.execute(
-        sa.select(
-            sa.select(sa.func.min(daybook.c.starts_at)).scalar_subquery(),
-            sa.select(sa.func.max(daybook.c.starts_at)).scalar_subquery(),
-        )
-    ).one()
+    starts = [
+        connection.execute(sa.select(least_or_most(daybook.c.starts_at))).scalar()
+        for least_or_most in (sa.func.min, sa.func.max)
+    ]
     utc = ZoneInfo("UTC")
     # A local day begins at most a day before or after the one of the same name in UTC.
-    days = [numbered_day(number) for number in (first, last) if number is not None]
-    days += [local_day(instant, utc) for instant in (opens, ends) if instant is not None]
+    days = [numbered_day(number) for number in first_and_last_day(connection) or ()]
+    days += [local_day(instant, utc) for instant in starts if instant is not None]
     if not days:
         return None
     return min(days) - timedelta(days=1), max(days) + timedelta(days=2)

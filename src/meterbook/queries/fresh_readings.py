@@ -5,7 +5,7 @@ from collections.abc import Collection
 import sqlalchemy as sa
 
 from meterbook import daybook
-from meterbook.storage.dialects import batch
+from meterbook.storage.dialects import among, batch, is_distributed, numbers
 from meterbook.storage.rollup_tables import region_half_hours
 from meterbook.storage.tables import host_health
 
@@ -16,10 +16,22 @@ Fresh = dict[int, dict[int, tuple[int, int]]]
 def open_by_channel(connection: sa.Connection, channel_ids: Collection[int], *, now: int) -> Fresh:
     """Return what is not in the ledger yet of these channels; one question for all of them."""
     fresh: Fresh = {channel_id: {} for channel_id in channel_ids}
-    slots = daybook.open_interval_starts(connection, starts_at=0, ends_at=now + 86_400)
-    if not slots or not channel_ids:
+    if not channel_ids:
         return fresh
-    keys = [(start, channel_id) for start in slots for channel_id in sorted(channel_ids)]
+    ends_at = now + 86_400
+    statement, asked = (_by_channel if is_distributed(connection) else _by_slot)(
+        connection, sorted(channel_ids), ends_at
+    )
+    for row in connection.execute(sa.text(statement), asked):
+        fresh[row.channel_id][row.starts_at] = (row.amount, row.received_at_ms)
+    return fresh
+
+
+def _by_slot(
+    connection: sa.Connection, channel_ids: list[int], ends_at: int
+) -> tuple[str, dict[str, object]]:
+    slots = daybook.open_interval_starts(connection, starts_at=0, ends_at=ends_at)
+    keys = [(start, channel_id) for start in slots for channel_id in channel_ids]
     columns = {"starts_at": "bigint", "channel_id": "bigint"}
     source, parameters = batch(connection, columns=columns, rows=keys)
     statement = f"""
@@ -27,9 +39,17 @@ def open_by_channel(connection: sa.Connection, channel_ids: Collection[int], *, 
         FROM {source} CROSS JOIN daybook
         WHERE daybook.starts_at = batch.starts_at AND daybook.channel_id = batch.channel_id
     """  # noqa: S608 built from our own names only
-    for row in connection.execute(sa.text(statement), parameters):
-        fresh[row.channel_id][row.starts_at] = (row.amount, row.received_at_ms)
-    return fresh
+    return statement, parameters
+
+
+def _by_channel(
+    connection: sa.Connection, channel_ids: list[int], ends_at: int
+) -> tuple[str, dict[str, object]]:
+    statement = f"""
+        SELECT channel_id, starts_at, amount, received_at_ms FROM daybook
+        WHERE {among(connection, "channel_id")} AND starts_at < :ends_at
+    """  # noqa: S608 built from our own names only
+    return statement, {"ids": numbers(connection, channel_ids), "ends_at": ends_at}
 
 
 def polls_by_host(connection: sa.Connection, host_ids: Collection[int]) -> dict[int, int]:

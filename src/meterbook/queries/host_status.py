@@ -1,5 +1,7 @@
 """How a host is: what it shows now, when it last answered, and what goes wrong how often."""
 
+from typing import Any
+
 import msgspec
 import sqlalchemy as sa
 
@@ -8,8 +10,8 @@ from meterbook.domain.modbus_numbers import MeasurementKind
 from meterbook.domain.readings import Quality
 from meterbook.domain.units import shown, shown_unit
 from meterbook.registry.host_health import failures_of_host, health_of_host
+from meterbook.registry.polled_channels import states_of
 from meterbook.storage.tables import (
-    channel_states,
     channels,
     host_measurements,
     hosts,
@@ -93,29 +95,30 @@ def host_status(connection: sa.Connection, *, host_id: int, default_zone: str) -
                 row.measurement,
                 MeasurementKind(row.kind),
                 shown_unit(row.unit),
-                None if row.amount is None else shown(row.amount),
-                text(row.sampled_at_ms),
-                None if row.quality is None else Quality(row.quality).word,
+                None if state is None else shown(state.amount),
+                None if state is None else text(state.sampled_at_ms),
+                None if state is None else Quality(state.quality).word,
             )
-            for row in _live(connection, host_id)
+            for row, state in _live(connection, host_id)
         ],
     )
 
 
-def _live(connection: sa.Connection, host_id: int) -> list[sa.Row[*tuple[object, ...]]]:
+def _live(
+    connection: sa.Connection, host_id: int
+) -> list[tuple[sa.Row[*tuple[Any, ...]], sa.Row[*tuple[Any, ...]] | None]]:
     wanted = (
         sa.select(
             host_measurements.c.measurement,
             measurements.c.kind,
             channels.c.unit,
-            channel_states.c.amount,
-            channel_states.c.sampled_at_ms,
-            channel_states.c.quality,
+            channels.c.id.label("channel_id"),
         )
         .join(measurements, measurements.c.name == host_measurements.c.measurement)
         .join(channels, channels.c.id == host_measurements.c.channel_id)
-        .outerjoin(channel_states, channel_states.c.channel_id == channels.c.id)
         .where(host_measurements.c.host_id == host_id)
         .order_by(host_measurements.c.id)
     )
-    return list(connection.execute(wanted).all())
+    rows = connection.execute(wanted).all()
+    states = states_of(connection, [row.channel_id for row in rows])
+    return [(row, states.get(row.channel_id)) for row in rows]

@@ -15,7 +15,7 @@ from meterbook.domain.local_days import day_bounds, numbered_day, time_zone
 from meterbook.domain.readings import Quality
 from meterbook.ledger import decode_intervals
 from meterbook.registry.audit import broken_links
-from meterbook.rollups.upkeep import broken_rollups
+from meterbook.rollups.upkeep import broken_rollups, days_in
 from meterbook.storage.tables import (
     channels,
     daybook,
@@ -32,11 +32,18 @@ _ROWS_AT_ONCE = 10_000
 
 def broken_ledger_days(connection: sa.Connection) -> Iterator[str]:
     """Find closed days whose energy, gaps or quality are not those of intervals that fill them."""
-    rows = connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(
+    for day in days_in(connection, ledger):
+        yield from _broken_days(connection, day=day)
+
+
+def _broken_days(connection: sa.Connection, *, day: int) -> Iterator[str]:
+    wanted = (
         sa.select(ledger, channels.c.zone)
         .join(channels, channels.c.id == ledger.c.channel_id, isouter=True)
-        .order_by(ledger.c.day, ledger.c.channel_id)
+        .where(ledger.c.day == day)
+        .order_by(ledger.c.channel_id)
     )
+    rows = connection.execute(wanted, execution_options={"yield_per": _ROWS_AT_ONCE})
     for row in rows:
         name = f"ledger: channel {row.channel_id}, {numbered_day(row.day)}"
         if row.zone is None:

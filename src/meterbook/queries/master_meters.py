@@ -14,6 +14,7 @@ from meterbook.domain.closed_days import ClosedDay
 from meterbook.domain.local_days import time_zone
 from meterbook.domain.readings import Counting, Flow
 from meterbook.ledger import days_by_key
+from meterbook.rollups.upkeep import days_in
 from meterbook.storage.tables import channels, installations, ledger
 
 ROWS_PER_CHUNK = 400_000  # totals in memory at once: 1,000 meters of a year
@@ -32,7 +33,7 @@ class MasterMeterDays(msgspec.Struct, frozen=True):
 
 def master_meters(connection: sa.Connection) -> Iterator[MasterMeterDays]:
     """Yield every meter that measures consumption, also those without a closed day."""
-    days = _days(connection)
+    days = days_in(connection, ledger)[::-1]
     last_channel_id = 0
     while True:
         rows = connection.execute(
@@ -63,19 +64,6 @@ def master_meters(connection: sa.Connection) -> Iterator[MasterMeterDays]:
             yield MasterMeterDays(
                 row.meter_id, row.meter_point_id, time_zone(row.zone), known, head
             )
-
-
-def _days(connection: sa.Connection) -> list[int]:
-    # Jumps from day to day by the primary key: the cost does not grow with the meters.
-    statement = sa.text("""
-        WITH RECURSIVE days(day) AS (
-            SELECT max(day) FROM ledger
-            UNION ALL
-            SELECT (SELECT max(ledger.day) FROM ledger WHERE ledger.day < days.day)
-            FROM days WHERE days.day IS NOT NULL)
-        SELECT day FROM days WHERE day IS NOT NULL
-    """)
-    return list(connection.scalars(statement))
 
 
 def _totals(

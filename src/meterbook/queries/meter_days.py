@@ -17,6 +17,7 @@ from meterbook.domain.closed_days import ClosedDay, DayColumns, merge
 from meterbook.domain.day_tables import fold
 from meterbook.domain.local_days import day_bounds, day_number
 from meterbook.domain.readings import HALF_HOUR_S
+from meterbook.storage.channel_ranges import ChannelRange
 from meterbook.storage.tables import channels, installations
 
 METERS_PER_CHUNK = 5_000
@@ -59,9 +60,8 @@ def _days_of_channels(
     connection: sa.Connection, *, day: date, zone: ZoneInfo, first: int, last: int
 ) -> dict[int, ClosedDay]:
     number = day_number(day)
-    days = ledger.days_of_channels(
-        connection, day=number, first_channel_id=first, last_channel_id=last
-    )
+    wanted = ChannelRange(first, last)
+    # Open readings first: what a close takes in between is then seen twice, and not never.
     begins_at, ends_at = day_bounds(day, zone)
     slots = (ends_at - begins_at) // HALF_HOUR_S
     parts = []
@@ -70,10 +70,9 @@ def _days_of_channels(
     ):
         slot = (start - begins_at) // HALF_HOUR_S
         if slot < slots:
-            rows = daybook.read_interval(
-                connection, starts_at=start, first_channel_id=first, last_channel_id=last
-            )
+            rows = daybook.read_interval(connection, starts_at=start, channels=wanted)
             parts.append((*rows, np.full(len(rows[0]), slot)))
+    days = ledger.days_of_channels(connection, day=number, channels=wanted)
     if parts:
         channel_id, amount, quality, slot_of = (
             np.concatenate(part) for part in zip(*parts, strict=True)

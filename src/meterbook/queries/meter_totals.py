@@ -14,7 +14,6 @@ from meterbook import daybook, ledger
 from meterbook.domain.local_days import local_day, numbered_day, time_zone
 from meterbook.queries.channel_days import channel_days
 from meterbook.queries.meter_places import MeterPlace
-from meterbook.storage.tables import ledger as ledger_days
 
 
 class MeterTotal(msgspec.Struct, frozen=True):
@@ -30,15 +29,13 @@ class MeterTotal(msgspec.Struct, frozen=True):
 def meter_total(connection: sa.Connection, *, place: MeterPlace, now: int) -> MeterTotal:
     """Return the meter's total up to now."""
     zone = time_zone(place.zone)
-    first, last = connection.execute(
-        sa.select(sa.func.min(ledger_days.c.day), sa.func.max(ledger_days.c.day))
-    ).one()
     opened = daybook.open_readings(
         connection, channel_id=place.channel_id, starts_at=0, ends_at=now
     )
     open_days = {local_day(reading.starts_at, zone) for reading in opened}
     total_wh = 0
-    if first is not None:
+    if span := ledger.first_and_last_day(connection):
+        first, last = span
         closed = ledger.days_of_channel(
             connection, channel_id=place.channel_id, first_day=first, end_day=last + 1
         )

@@ -164,11 +164,13 @@ def _delete(connection: sa.Connection, ids: Sequence[int]) -> None:
 
 
 def _closed_days(connection: sa.Connection, *, channel_id: int) -> Iterable[ClosedDay]:
-    first, last = connection.execute(
-        sa.select(sa.func.min(ledger.c.day), sa.func.max(ledger.c.day))
-    ).one()
-    for begin in range(first or 0, (last or -1) + 1, _DAYS_A_STATEMENT):
-        days = list(range(begin, min(begin + _DAYS_A_STATEMENT, last + 1)))
+    first, last = (
+        connection.execute(sa.select(least_or_most(ledger.c.day))).scalar()
+        for least_or_most in (sa.func.min, sa.func.max)
+    )
+    end = 0 if last is None else last + 1
+    for begin in range(first or 0, end, _DAYS_A_STATEMENT):
+        days = list(range(begin, min(begin + _DAYS_A_STATEMENT, end)))
         found = sa.select(ledger).where(ledger.c.day.in_(days), ledger.c.channel_id == channel_id)
         yield from (ledger_day(row) for row in connection.execute(found))
 

@@ -37,7 +37,7 @@ def rebuild(database: Database, *, on_day: Callable[[int], None] = lambda _day: 
     :param on_day: called after each day with its number.
     """
     with database.reading() as connection:
-        days = sorted({*_days_of(connection, ledger), *_days_of(connection, region_days)})
+        days = sorted({*days_in(connection, ledger), *days_in(connection, region_days)})
     for day in days:
         with database.writing() as connection:
             hold_regions(connection, to_change=True)
@@ -50,7 +50,7 @@ def rebuild(database: Database, *, on_day: Callable[[int], None] = lambda _day: 
 
 def broken_rollups(connection: sa.Connection) -> Iterator[str]:
     """Find regional sums of closed days that are not those of the ledger."""
-    days = {*_days_of(connection, ledger), *_days_of(connection, region_days)}
+    days = {*days_in(connection, ledger), *days_in(connection, region_days)}
     days |= set(connection.scalars(sa.select(region_day_changes.c.day).distinct()))
     for day in sorted(days):
         kept = kept_sums(connection, day=day)
@@ -77,31 +77,33 @@ def kept_sums(connection: sa.Connection, *, day: int) -> dict[RegionDayKey, DayS
 def summed_from_ledger(connection: sa.Connection, *, day: int) -> dict[RegionDayKey, DaySums]:
     """Return the sums of one day, from every row of the ledger; memory does not grow with them."""
     sums: dict[RegionDayKey, DaySums] = {}
-    last_channel_id = 0
-    while True:
-        rows = connection.execute(
-            sa.select(ledger, channels.c.zone, meter_points.c.region)
-            .join(channels, channels.c.id == ledger.c.channel_id)
-            .join(meter_points, meter_points.c.id == channels.c.meter_point_id)
-            .where(ledger.c.day == day, ledger.c.channel_id > last_channel_id, is_counted())
-            .order_by(ledger.c.channel_id)
-            .limit(_ROWS_AT_ONCE)
-        ).all()
-        if not rows:
-            return sums
-        last_channel_id = rows[-1].channel_id
+    # One answer as a stream: page after page Citus would ask every shard for each page.
+    wanted = (
+        sa.select(ledger, channels.c.zone, meter_points.c.region)
+        .join(channels, channels.c.id == ledger.c.channel_id)
+        .join(meter_points, meter_points.c.id == channels.c.meter_point_id)
+        .where(ledger.c.day == day, is_counted())
+    )
+    # Not of the connection: what its caller does next is none of a stream.
+    rows = connection.execute(wanted, execution_options={"yield_per": _ROWS_AT_ONCE})
+    for some in rows.partitions():
         by_zone: dict[str, list[ClosedDay]] = {}
-        for row in rows:
+        for row in some:
             by_zone.setdefault(row.zone, []).append(ledger_day(row))
-        region_of = {row.channel_id: row.region or NO_REGION for row in rows}
+        region_of = {row.channel_id: row.region or NO_REGION for row in some}
         for zone, days in by_zone.items():
             table = table_of(days)
             for key, part in sums_of_days(table, region_of=region_of, zone=ZoneInfo(zone)).items():
                 add(sums, key, part)
+    return sums
 
 
-def _days_of(connection: sa.Connection, table: sa.Table) -> list[int]:
-    # Jumps from day to day by the primary key: the cost grows with the days, not with the rows.
+def days_in(connection: sa.Connection, table: sa.Table) -> list[int]:
+    """
+    Return the days that a table whose key begins with `day` has rows of, rising.
+
+    Jumps from day to day: the cost grows with the days, not with the rows.
+    """
     days: list[int] = []
     day = connection.execute(sa.select(sa.func.min(table.c.day))).scalar()
     while day is not None:

@@ -99,6 +99,7 @@ async def _work(
         while (wait_s := packet.due_at - time.time()) > 0:  # noqa: ASYNC110 waits for the clock
             # In steps: a laptop that slept must not sleep on when it wakes.
             await asyncio.sleep(min(wait_s, 60))
+        outcomes.behind_s = max(outcomes.behind_s, -wait_s)
         outcomes.in_flight += 1
         await _deliver(session, url, packet.body, outcomes)
         outcomes.in_flight -= 1

@@ -68,8 +68,7 @@ class Home(msgspec.Struct, frozen=True):
         return None if energy == MISSING else energy
 
     def _chance(self, numbers: IntColumn, purpose: str) -> npt.NDArray[np.float64]:
-        key = Random(f"{self.seed} {self.meter_id} {purpose}").getrandbits(64)
-        return _mixed(numbers.astype(np.uint64) ^ np.uint64(key)) / 2.0**64
+        return chances(numbers, f"{self.seed} {self.meter_id} {purpose}")
 
 
 def home(
@@ -89,6 +88,12 @@ def home(
         missing_share=habits.missing_share,
         seed=seed,
     )
+
+
+def chances(numbers: IntColumn, purpose: str) -> npt.NDArray[np.float64]:
+    """Return a number from 0 to below 1 for each, always the same for the purpose; shape (n,)."""
+    key = Random(purpose).getrandbits(64)
+    return _mixed(numbers.astype(np.uint64) ^ np.uint64(key)) / 2.0**64
 
 
 class FleetTooLargeError(ValueError):

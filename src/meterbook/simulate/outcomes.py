@@ -30,6 +30,8 @@ class Outcomes:
         """By reason: times a packet had to be sent again."""
         self.in_flight = 0
         """Due, but not answered for good; after the end: never acknowledged."""
+        self.behind_s = 0.0
+        """How long after it was due the most belated packet was first sent."""
         self._latencies: Counter[int] = Counter()
         self._longest_s = 0.0
 

@@ -27,20 +27,21 @@ _HOMES_AT_ONCE = 1_000  # a day of these is 48,000 numbers, however large the fl
 
 
 class DuePacket(msgspec.Struct, frozen=True, gc=False):
-    """A packet and when it is to be sent, which is also its stamp."""
+    """A packet and when it is to be sent."""
 
-    due_at: int
+    due_at: float
     """UTC epoch seconds."""
     meter_id: int
     energy_wh: int
+    stamp: int | None = None
+    """What the meter's clock said, UTC epoch seconds; None: due_at."""
 
     @property
     def body(self) -> bytes:
         """The JSON to post."""
         kwh = wh_to_kwh(self.energy_wh)
-        return (
-            f'{{"id":{self.meter_id},"timestamp":"{utc_text(self.due_at)}","reading_kWh":{kwh!r}}}'
-        ).encode()
+        stamp = utc_text(int(self.due_at) if self.stamp is None else self.stamp)
+        return (f'{{"id":{self.meter_id},"timestamp":"{stamp}","reading_kWh":{kwh!r}}}').encode()
 
 
 def sent_starts(first_day: date, end_day: date, *, zone: ZoneInfo) -> IntColumn:

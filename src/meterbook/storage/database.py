@@ -17,6 +17,8 @@ from sqlalchemy import event
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import QueuePool
 
+from meterbook.storage.dialects import DISTRIBUTED, is_distributed
+
 BUSY_TIMEOUT_MS = 30_000  # longer than any of our transactions, short enough to name a stuck one
 PAGE_CACHE_KIB = 65_536  # keeps the right edge of the daybook of a million meters in memory
 MMAP_BYTES = 1 << 28  # pages are read without copying; counted as memory of the process
@@ -130,7 +132,11 @@ class Database:
             return
         with self.reading() as connection:
             for setting in ("fsync", "synchronous_commit", "full_page_writes"):
-                if connection.exec_driver_sql(f"SHOW {setting}").scalar_one() == "off":
+                shown = [connection.exec_driver_sql(f"SHOW {setting}").scalar_one()]
+                if is_distributed(connection):
+                    asked = sa.text("SELECT result FROM run_command_on_workers(:shown)")
+                    shown += connection.scalars(asked, {"shown": f"SHOW {setting}"})
+                if "off" in shown:
                     raise NotDurableError(f"PostgreSQL runs with {setting} = off")
 
     def close(self) -> None:
@@ -179,6 +185,7 @@ def _postgres_engine(url: sa.URL, readers_max: int, *, durable: bool) -> sa.Engi
     engine = sa.create_engine(
         url, pool_size=readers_max, max_overflow=4, pool_pre_ping=True, hide_parameters=True
     )
+    event.listen(engine, "connect", _note_distribution)
     if not durable:
 
         def forget_durability(connection: Any, _record: Any) -> None:
@@ -187,6 +194,13 @@ def _postgres_engine(url: sa.URL, readers_max: int, *, durable: bool) -> sa.Engi
 
         event.listen(engine, "connect", forget_durability)
     return engine
+
+
+def _note_distribution(connection: Any, record: Any) -> None:
+    if connection.execute("SELECT to_regclass('pg_dist_partition')").fetchone()[0]:
+        known = "SELECT count(*) FROM pg_dist_partition WHERE logicalrelid = to_regclass('daybook')"
+        record.info[DISTRIBUTED] = bool(connection.execute(known).fetchone()[0])
+    connection.commit()
 
 
 def is_conflict(error: BaseException) -> bool:

@@ -1,20 +1,21 @@
 """
-The few statements that differ between SQLite and PostgreSQL.
+The few statements that differ between SQLite, PostgreSQL and Citus.
 
 A batch reaches the database as one parameter, a JSON text on SQLite and arrays on PostgreSQL,
 so that a statement hands Python's lock over once and not once a row.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
-from meterbook.storage.metadata import metadata
-
-_WITH_COLUMNS = (sa.UniqueConstraint, sa.PrimaryKeyConstraint, sa.Index)
 _UNIQUE_VIOLATION = "23505"  # SQLSTATE
+_KEY_OF_DETAIL = re.compile(r"\(([^()]+)\)=\(")  # Key (scheme, name)=(nmi, 6) already exists.
+
+DISTRIBUTED = "meterbook_distributed"  # what a connection knows of its database
 
 Rows = Sequence[Sequence[object]]
 
@@ -38,7 +39,8 @@ def batch_source(dialect_name: str, *, columns: Mapping[str, str]) -> str:
         picked = ", ".join(f"value ->> {i} AS {name}" for i, name in enumerate(columns))
         return f"(SELECT {picked} FROM json_each(:batch)) AS batch"  # noqa: S608 our names
     arrays = ", ".join(f"CAST(:batch_{name} AS {kind}[])" for name, kind in columns.items())
-    return f"unnest({arrays}) AS batch({', '.join(columns)})"
+    # Citus gives every column of a joined unnest the type of the first, unless it is wrapped.
+    return f"(SELECT * FROM unnest({arrays}) AS given({', '.join(columns)})) AS batch"  # noqa: S608 our names
 
 
 def batch_parameters(
@@ -51,15 +53,33 @@ def batch_parameters(
     return {f"batch_{name}": list(items) for name, items in zip(columns, by_column, strict=True)}
 
 
+def among(connection: sa.Connection, column: str, *, name: str = "ids") -> str:
+    """Return the condition that the column is one of the numbers in the parameter `name`."""
+    if connection.dialect.name == "sqlite":
+        return f"{column} IN (SELECT value FROM json_each(:{name}))"  # noqa: S608 our names
+    return f"{column} = ANY(CAST(:{name} AS bigint[]))"
+
+
+def numbers(connection: sa.Connection, items: Sequence[int]) -> str | list[int]:
+    """Return what the parameter of `among` holds."""
+    plain = list(items)
+    return msgspec.json.encode(plain).decode() if connection.dialect.name == "sqlite" else plain
+
+
+def is_distributed(connection: sa.Connection) -> bool:
+    """Say whether the books are spread over the nodes of a Citus cluster."""
+    return bool(connection.info.get(DISTRIBUTED))
+
+
 def new_ids(connection: sa.Connection, table: sa.Table, count: int) -> range | list[int]:
     """Return ids for so many new rows of a table; the caller's transaction inserts them."""
     if connection.dialect.name == "sqlite":
         highest = connection.execute(sa.select(sa.func.max(table.c.id))).scalar() or 0
         return range(highest + 1, highest + 1 + count)
-    numbers = sa.text("""
+    wanted = sa.text("""
         SELECT nextval(pg_get_serial_sequence(:name, 'id')) FROM generate_series(1, :count)
     """)
-    return list(connection.scalars(numbers, {"name": table.name, "count": count}))
+    return list(connection.scalars(wanted, {"name": table.name, "count": count}))
 
 
 def insert_rows(
@@ -129,8 +149,6 @@ def taken_columns(error: sa.exc.IntegrityError) -> tuple[str, ...]:
     diagnosis = getattr(error.orig, "diag", None)
     if getattr(error.orig, "sqlstate", None) != _UNIQUE_VIOLATION or diagnosis is None:
         return ()
-    table = metadata.tables[str(diagnosis.table_name)]
-    for rule in (*table.constraints, *table.indexes):
-        if isinstance(rule, _WITH_COLUMNS) and rule.name == diagnosis.constraint_name:
-            return tuple(column.name for column in rule.columns)
-    return ()
+    # Not by the constraint's name: on Citus it is the name of a shard's.
+    found = _KEY_OF_DETAIL.search(diagnosis.message_detail or "")
+    return tuple(found[1].split(", ")) if found else ()

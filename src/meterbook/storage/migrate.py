@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 from meterbook.storage.database import Database
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_LOCK_NUMBER = 0x4D424F4F  # "MBOO": one migration at a time on a shared PostgreSQL
+MIGRATION_LOCK = 0x4D424F4F  # "MBOO": one migration at a time on a shared PostgreSQL
 
 
 class SchemaTooNewError(RuntimeError):
@@ -28,7 +28,9 @@ def migrate(database: Database) -> None:
         database.sqlite_file.parent.mkdir(parents=True, exist_ok=True)
     with database.writing() as connection:
         if not database.is_sqlite:
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_NUMBER)))
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+            # On Citus a change of reference tables and distributed ones together; else unheeded.
+            connection.exec_driver_sql("SET LOCAL citus.multi_shard_modify_mode = 'sequential'")
         current = MigrationContext.configure(connection).get_current_revision()
         known = {
             script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()

@@ -22,7 +22,12 @@ from meterbook.inputs.deliveries import (
     Taken,
 )
 from meterbook.inputs.deliveries import Outcome as DeliveryOutcome
-from meterbook.intake.bodies import BodyTooLargeError, BrokenBodyError, MediaTypeError
+from meterbook.intake.bodies import (
+    BodyTooLargeError,
+    BrokenBodyError,
+    MediaTypeError,
+    SlowBodyError,
+)
 from meterbook.intake.group_commit import GroupCommit
 from meterbook.intake.senders import KeyRequiredError, Senders, key_hash
 from meterbook.intake.wire.pool_recorder import DELIVERIES
@@ -153,6 +158,8 @@ class WireDoor:
             case KeyRequiredError():
                 self._senders.refused(scope, now=time.time())
                 status = 401
+            case SlowBodyError():
+                status = 408
             case SamplesError() | BrokenBodyError():
                 status = 400
             case BodyTooLargeError():
@@ -165,7 +172,9 @@ class WireDoor:
                 _log.error("samples not stored", error=type(error).__name__)
                 status, reason = 503, "not stored; send it again"
                 headers[b"retry-after"] = b"%d" % RETRY_AFTER_S
-        outcome = {401: "unauthorized", 503: "not_stored"}.get(status, "rejected")
+        outcome = {401: "unauthorized", 408: "not_stored", 503: "not_stored"}.get(
+            status, "rejected"
+        )
         DELIVERIES.labels(self._door.scheme, outcome).inc()
         return _with(self._door.refusal(status, reason, error), headers)
 

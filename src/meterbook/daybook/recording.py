@@ -1,25 +1,15 @@
-"""
-The daybook: what arrived, as it arrives, of every interval that is not in the ledger yet.
-
-One row per channel and interval. The same value again changes nothing; a different one counts
-from then on and the old one moves to `superseded_readings`. Readings of closed days wait here
-too, until `day_close` takes them into the next revision; a question sees them at once, because
-it reads the ledger with the daybook laid over it.
-"""
+"""What arrives is put into the daybook: new, the same again, or another value."""
 
 from collections.abc import Sequence
 from enum import Enum
 from functools import lru_cache
 
-import numpy as np
-import numpy.typing as npt
 import sqlalchemy as sa
 
 from meterbook.domain.readings import Quality, Reading
-from meterbook.storage.dialects import batch, batch_parameters, batch_source, row_lock
-from meterbook.storage.tables import daybook, superseded_readings
+from meterbook.storage.dialects import batch, batch_parameters, batch_source
+from meterbook.storage.tables import superseded_readings
 
-IntColumn = npt.NDArray[np.int64]
 PacketRow = tuple[int, int, int, str | None]
 """meter_id, starts_at, energy_wh, SHA-256 of the key it came with."""
 
@@ -116,7 +106,7 @@ def record_readings(
     _insert(
         connection, {key: row for key, row in changed.items() if key not in before}, received_at_ms
     )
-    _update(connection, {key: row for key, row in changed.items() if key in before}, received_at_ms)
+    _update(connection, {key: row for key, row in changed.items() if key in before}, before)
     keep_superseded(connection, superseded)
     return outcomes
 
@@ -189,8 +179,7 @@ def _stored(
         WHERE daybook.starts_at = batch.starts_at AND daybook.channel_id = batch.channel_id
         ORDER BY daybook.starts_at, daybook.channel_id
     """  # noqa: S608 built from our own names only
-    lock = row_lock(connection)
-    found = connection.execute(sa.text(f"{statement} {lock and lock + ' OF daybook'}"), parameters)
+    found = connection.execute(sa.text(statement), parameters)
     return {(row[0], row[1]): (row[2], row[3], row[4]) for row in found}
 
 
@@ -216,19 +205,23 @@ def _insert(
 def _update(
     connection: sa.Connection,
     rows: dict[tuple[int, int], tuple[int, int, int]],
-    received_at_ms: int,
+    before: dict[tuple[int, int], tuple[int, int, int]],
 ) -> None:
     if not rows:
         return
-    source, parameters = _batch_of(connection, rows)
-    statement = f"""
-        UPDATE daybook SET amount = batch.amount, quality = batch.quality,
-                           received_at_ms = CAST(:received_at_ms AS bigint)
-        FROM {source}
-        WHERE daybook.starts_at = batch.starts_at AND daybook.channel_id = batch.channel_id
-    """  # noqa: S608 built from our own names only
-    done = connection.execute(sa.text(statement), parameters | {"received_at_ms": received_at_ms})
-    if done.rowcount != len(rows):
+    # Only what is still as it was read: no lock, because Citus locks rows of one shard only.
+    statement = sa.text("""
+        UPDATE daybook SET amount = :amount, quality = :quality, received_at_ms = :received_at_ms
+        WHERE starts_at = :starts_at AND channel_id = :channel_id
+          AND amount = :was_amount AND quality = :was_quality AND received_at_ms = :was_received
+    """)
+    names = ("starts_at", "channel_id", "amount", "quality", "received_at_ms")
+    were = ("was_amount", "was_quality", "was_received")
+    keyed = [
+        dict(zip((*names, *were), (*key, *row, *before[key]), strict=True))
+        for key, row in sorted(rows.items())
+    ]
+    if connection.execute(statement, keyed).rowcount != len(rows):
         raise ConcurrentChangeError
 
 
@@ -237,121 +230,3 @@ def _batch_of(
 ) -> tuple[str, dict[str, object]]:
     items = [(*key, amount, quality) for key, (amount, quality, _) in sorted(rows.items())]
     return batch(connection, columns=_READING_COLUMNS, rows=items)
-
-
-def open_interval_starts(
-    connection: sa.Connection, *, starts_at: int, ends_at: int, step_s: int = 1
-) -> list[int]:
-    """
-    Return the interval starts in the range that have any row, rising.
-
-    Jumps from one to the next by the primary key: the cost grows with them, not with the rows.
-
-    :param step_s: the grid, from starts_at on, outside which starts are of no interest.
-    """
-    statement = sa.text(f"{_SLOTS} SELECT starts_at FROM slots WHERE starts_at IS NOT NULL")  # noqa: S608 our own text
-    asked = {"starts_at": starts_at, "ends_at": ends_at, "step_s": step_s}
-    found = connection.execute(statement, asked).scalars()
-    return [start for start in found if (start - starts_at) % step_s == 0]
-
-
-_SLOTS = """
-    WITH RECURSIVE slots(starts_at) AS (
-        SELECT min(starts_at) FROM daybook WHERE starts_at >= :starts_at AND starts_at < :ends_at
-        UNION ALL
-        SELECT (SELECT min(daybook.starts_at) FROM daybook
-                WHERE daybook.starts_at < :ends_at AND daybook.starts_at >=
-                      slots.starts_at + :step_s - (slots.starts_at - :starts_at) % :step_s)
-        FROM slots WHERE slots.starts_at IS NOT NULL)
-"""
-
-
-def open_readings(
-    connection: sa.Connection, *, channel_id: int, starts_at: int, ends_at: int, step_s: int = 1
-) -> list[Reading]:
-    """
-    Return the channel's readings in the half-open range that the ledger does not have yet.
-
-    :param step_s: a divisor of the channel's interval, so that others' starts cost nothing.
-    """
-    # CROSS JOIN fixes SQLite's order: the slots first, then a look-up by key in each.
-    statement = sa.text(f"""
-        {_SLOTS} SELECT daybook.starts_at, daybook.amount, daybook.quality
-        FROM slots CROSS JOIN daybook
-        WHERE daybook.starts_at = slots.starts_at AND daybook.channel_id = :channel_id
-        ORDER BY daybook.starts_at
-    """)  # noqa: S608 built from our own names only
-    asked = {"starts_at": starts_at, "ends_at": ends_at, "step_s": step_s}
-    found = connection.execute(statement, asked | {"channel_id": channel_id})
-    return [Reading(channel_id, row[0], row[1], Quality(row[2])) for row in found]
-
-
-def read_interval(
-    connection: sa.Connection,
-    *,
-    starts_at: int,
-    first_channel_id: int,
-    last_channel_id: int,
-    among: sa.Select[tuple[int]] | None = None,
-) -> tuple[IntColumn, IntColumn, IntColumn]:
-    """
-    Return one interval's rows of a range of channels.
-
-    :param among: selects the channel ids wanted, where not all in the range are.
-    :returns: channel_id, amount, quality; each of shape (n,), channels rising.
-    """
-    wanted = _interval_rows(starts_at, first_channel_id, last_channel_id, among)
-    rows = sa.select(daybook).where(wanted).order_by(daybook.c.channel_id).subquery()
-    # Three texts instead of n rows: both engines join digits faster than Python makes tuples.
-    texts = connection.execute(
-        sa.select(
-            *(
-                sa.func.aggregate_strings(sa.cast(rows.c[name], sa.Text), ",")
-                for name in ("channel_id", "amount", "quality")
-            )
-        )
-    ).one()
-    return _integers(texts[0]), _integers(texts[1]), _integers(texts[2])
-
-
-def take_interval(
-    connection: sa.Connection,
-    *,
-    starts_at: int,
-    first_channel_id: int,
-    last_channel_id: int,
-    among: sa.Select[tuple[int]] | None = None,
-) -> tuple[IntColumn, IntColumn, IntColumn]:
-    """
-    Remove what `read_interval` returns from the daybook, and return it.
-
-    The caller's transaction must be serial to other writers (`Database.writing(serial=True)`), and
-    must put the readings into the ledger before it commits.
-    """
-    taken = read_interval(
-        connection,
-        starts_at=starts_at,
-        first_channel_id=first_channel_id,
-        last_channel_id=last_channel_id,
-        among=among,
-    )
-    wanted = _interval_rows(starts_at, first_channel_id, last_channel_id, among)
-    connection.execute(sa.delete(daybook).where(wanted))
-    return taken
-
-
-def _interval_rows(
-    starts_at: int,
-    first_channel_id: int,
-    last_channel_id: int,
-    among: sa.Select[tuple[int]] | None,
-) -> sa.ColumnElement[bool]:
-    return sa.and_(
-        daybook.c.starts_at == starts_at,
-        daybook.c.channel_id.between(first_channel_id, last_channel_id),
-        sa.true() if among is None else daybook.c.channel_id.in_(among),
-    )
-
-
-def _integers(joined: str | None) -> IntColumn:
-    return np.fromstring(joined or "", dtype=np.int64, sep=",")

@@ -1,0 +1,177 @@
+"""
+What the daybook holds, read back and taken out.
+
+Its key begins with the interval's start. So a question about many intervals first asks which there
+are, jumping along the key, and then looks up rows by full key.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import sqlalchemy as sa
+
+from meterbook.domain.reading_columns import IntColumn
+from meterbook.domain.readings import Quality, Reading
+from meterbook.storage.channel_ranges import ChannelRange
+from meterbook.storage.dialects import among, is_distributed, numbers
+
+
+def open_interval_starts(
+    connection: sa.Connection, *, starts_at: int, ends_at: int, step_s: int = 1
+) -> list[int]:
+    """
+    Return the interval starts in the range that have any row, rising.
+
+    Jumps from one to the next by the primary key: the cost grows with them, not with the rows.
+
+    :param step_s: the grid, from starts_at on, outside which starts are of no interest.
+    """
+    asked = {"starts_at": starts_at, "ends_at": ends_at, "step_s": step_s}
+    if is_distributed(connection):
+        return list(_jumps(connection, asked))
+    statement = sa.text(f"{_SLOTS} SELECT starts_at FROM slots WHERE starts_at IS NOT NULL")  # noqa: S608 our own text
+    found = connection.execute(statement, asked).scalars()
+    return [start for start in found if (start - starts_at) % step_s == 0]
+
+
+_SLOTS = """
+    WITH RECURSIVE slots(starts_at) AS (
+        SELECT min(starts_at) FROM daybook WHERE starts_at >= :starts_at AND starts_at < :ends_at
+        UNION ALL
+        SELECT (SELECT min(daybook.starts_at) FROM daybook
+                WHERE daybook.starts_at < :ends_at AND daybook.starts_at >=
+                      slots.starts_at + :step_s - (slots.starts_at - :starts_at) % :step_s)
+        FROM slots WHERE slots.starts_at IS NOT NULL)
+"""
+
+
+def _jumps(connection: sa.Connection, asked: dict[str, int]) -> Iterator[int]:
+    # A jump a statement: Citus knows no recursion over many shards, but each shard its least.
+    after = sa.text(
+        "SELECT min(starts_at) FROM daybook WHERE starts_at >= :after AND starts_at < :ends_at"
+    )
+    begins_at, step_s = asked["starts_at"], asked["step_s"]
+    start = begins_at
+    while True:
+        found = connection.execute(after, {"after": start, "ends_at": asked["ends_at"]}).scalar()
+        if found is None:
+            return
+        rest = (found - begins_at) % step_s
+        if not rest:
+            yield found
+        start = found + step_s - rest
+
+
+def waiting_starts(
+    connection: sa.Connection, channel_ids: Sequence[int], *, starts_at: int, ends_at: int
+) -> list[int]:
+    """Return the interval starts in the range that have a row, perhaps of other channels only."""
+    if not is_distributed(connection):
+        return open_interval_starts(connection, starts_at=starts_at, ends_at=ends_at)
+    statement = f"""
+        SELECT DISTINCT starts_at FROM daybook
+        WHERE {among(connection, "channel_id")} AND starts_at >= :starts_at AND starts_at < :ends_at
+    """  # noqa: S608 built from our own names only
+    asked = {"ids": numbers(connection, channel_ids), "starts_at": starts_at, "ends_at": ends_at}
+    return sorted(connection.scalars(sa.text(statement), asked))
+
+
+def open_readings(
+    connection: sa.Connection, *, channel_id: int, starts_at: int, ends_at: int, step_s: int = 1
+) -> list[Reading]:
+    """
+    Return the channel's readings in the half-open range that the ledger does not have yet.
+
+    :param step_s: a divisor of the channel's interval, so that others' starts cost nothing.
+    """
+    # CROSS JOIN fixes SQLite's order: the slots first, then a look-up by key in each. On Citus
+    # the channel says the shard, and an index of its own (storage.distribution) the rows.
+    asked = {"starts_at": starts_at, "ends_at": ends_at, "channel_id": channel_id}
+    if is_distributed(connection):
+        within = "starts_at >= :starts_at AND starts_at < :ends_at"
+        slots, source = "", f"daybook WHERE {within}"
+    else:
+        slots, source = _SLOTS, "slots CROSS JOIN daybook WHERE daybook.starts_at = slots.starts_at"
+        asked["step_s"] = step_s
+    statement = sa.text(f"""
+        {slots} SELECT daybook.starts_at, daybook.amount, daybook.quality
+        FROM {source} AND daybook.channel_id = :channel_id
+        ORDER BY daybook.starts_at
+    """)  # noqa: S608 built from our own names only
+    found = connection.execute(statement, asked)
+    return [Reading(channel_id, row[0], row[1], Quality(row[2])) for row in found]
+
+
+def read_interval(
+    connection: sa.Connection, *, starts_at: int, channels: ChannelRange
+) -> tuple[IntColumn, IntColumn, IntColumn]:
+    """
+    Return one interval's rows of a range of channels.
+
+    :returns: channel_id, amount, quality; each of shape (n,), channels rising.
+    """
+    wanted, asked = channels.condition(connection)
+    statement = f"""
+        SELECT {_joined(connection, "channel_id", "amount", "quality")}
+        FROM daybook WHERE starts_at = :starts_at AND {wanted}
+    """  # noqa: S608 built from our own names only
+    texts = connection.execute(sa.text(statement), asked | {"starts_at": starts_at}).one()
+    channel_id, amount, quality = map(_integers, texts)
+    order = np.argsort(channel_id)
+    return channel_id[order], amount[order], quality[order]
+
+
+def take_slots(
+    connection: sa.Connection, *, starts_at: int, ends_at: int, step_s: int, channels: ChannelRange
+) -> tuple[IntColumn, IntColumn, IntColumn, IntColumn]:
+    """
+    Remove the rows of the range's intervals from the daybook, and return them.
+
+    The caller must put the readings into the ledger before it commits. What arrives in that very
+    moment is either returned or stays.
+
+    :param step_s: the channels' interval; rows off that grid, from starts_at on, stay.
+    :returns: starts_at, channel_id, amount, quality; each of shape (n,), in no order.
+    """
+    if connection.dialect.name == "sqlite":
+        return _take_one_by_one(
+            connection, starts_at=starts_at, ends_at=ends_at, step_s=step_s, channels=channels
+        )
+    wanted, asked = channels.condition(connection)
+    statement = f"""
+        WITH taken AS (
+            DELETE FROM daybook
+            WHERE {among(connection, "starts_at", name="starts")} AND {wanted}
+            RETURNING starts_at, channel_id, amount, quality)
+        SELECT {_joined(connection, "starts_at", "channel_id", "amount", "quality")} FROM taken
+    """  # noqa: S608 built from our own names only
+    asked["starts"] = numbers(connection, range(starts_at, ends_at, step_s))
+    texts = connection.execute(sa.text(statement), asked).one()
+    return _integers(texts[0]), _integers(texts[1]), _integers(texts[2]), _integers(texts[3])
+
+
+def _take_one_by_one(
+    connection: sa.Connection, *, starts_at: int, ends_at: int, step_s: int, channels: ChannelRange
+) -> tuple[IntColumn, IntColumn, IntColumn, IntColumn]:
+    # SQLite deletes in no SELECT, and has one writer: nothing comes between the two statements.
+    wanted, asked = channels.condition(connection)
+    delete = sa.text(f"DELETE FROM daybook WHERE starts_at = :starts_at AND {wanted}")  # noqa: S608 our own names
+    parts = [(np.empty(0, dtype=np.int64),) * 4]
+    for start in open_interval_starts(
+        connection, starts_at=starts_at, ends_at=ends_at, step_s=step_s
+    ):
+        taken = read_interval(connection, starts_at=start, channels=channels)
+        connection.execute(delete, asked | {"starts_at": start})
+        parts.append((np.full(len(taken[0]), start), *taken))
+    starts, channel_id, amount, quality = map(np.concatenate, zip(*parts, strict=True))
+    return starts, channel_id, amount, quality
+
+
+def _joined(connection: sa.Connection, *columns: str) -> str:
+    # A few texts instead of n rows: the engines join digits faster than Python makes tuples.
+    name = "group_concat" if connection.dialect.name == "sqlite" else "string_agg"
+    return ", ".join(f"{name}(CAST({column} AS text), ',')" for column in columns)
+
+
+def _integers(joined: str | None) -> IntColumn:
+    return np.fromstring(joined or "", dtype=np.int64, sep=",")
