@@ -16,7 +16,7 @@ from meterbook.storage.database import Database
 from packet_stream import PacketStream, must_be_whole
 from servers import START_S_MAX, Server
 
-SERVE = ("-m", "meterbook", "serve", "--workers", "2")
+SERVE = ("-m", "meterbook", "serve", "--workers", "1")
 DRAIN_S = 1
 HANDED = """
 import os, sys
