@@ -1,7 +1,9 @@
 """From a device's first message to its owner's page, over HTTP as people do it."""
 
+import csv
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 from callers import client_of, signed_in
@@ -47,6 +49,34 @@ def test_a_claimed_counter_shows_on_its_owners_page_what_it_counted_before(owner
         assert shown.json()["total_kWh"] == 1.2
         assert api.delete(path).status_code == 204
         assert path in open_claims(api.get("/user/devices").json())
+
+
+def test_ten_days_of_real_pulses_are_the_energy_that_their_meter_turned(
+    owner: Owner, shared_data: Path
+) -> None:
+    with (shared_data / "s0_pulses" / "pulses.csv").open() as file:
+        pulses_at = [int(row["timestamp_ms"]) // 1000 for row in csv.DictReader(file)]
+    moved = (LAST - pulses_at[-1]) // 86_400 * 86_400  # whole days, so that it is not too old
+    dials = {pulses_at[0] // 1800 * 1800 + moved: 0}
+    dials |= {at + moved: count for count, at in enumerate(pulses_at, start=1)}
+    dials[-(-pulses_at[-1] // 1800) * 1800 + moved] = len(pulses_at)
+    rows = [[at, "s0", {"pulses": count}] for at, count in dials.items()]
+    with owner.client() as device:
+        for begin in range(0, len(rows), 1_000):
+            some = json.dumps(rows[begin : begin + 1_000])
+            form = {"apikey": owner.hex32, "data": some, "time": "0"}
+            assert device.post("/emoncms/input/bulk.json", data=form).text == "ok"
+    with owner.api() as api:
+        (s0,) = [one for one in api.get("/user/devices").json() if one["foreign_id"] == "s0"]
+        path = f"/user/devices/{s0['id']}/inputs/{s0['inputs'][0]['id']}/claim"
+        what = {"mapping": "counter", "factor": "1/2", "meter_id": 2_000}  # pulses a kWh
+        assert api.post(path, json=what).status_code == 201
+        first, end = (
+            time.strftime("%Y-%m-%d", time.gmtime(at)) for at in (min(dials), LAST + 86_400)
+        )
+        shown = api.get(f"/profile/2000/consumption?from={first}&to={end}&format=json")
+    assert shown.json()["total_kWh"] == 10.672
+    assert (len(pulses_at), shown.json()["estimated_kWh"]) == (21_344, 0)
 
 
 def test_a_device_without_a_key_is_nobodys_until_an_admin_gives_it(owner: Owner) -> None:
