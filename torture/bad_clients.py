@@ -23,7 +23,7 @@ import zstandard
 from servers import Server
 from torture.new_books import Book, new_book
 from torture.outcomes import Outcome
-from torture.processes import taken
+from torture.processes import settled, taken
 from torture.warm_servers import SERVE, warm_server
 
 IDLE = 10_000
@@ -108,16 +108,15 @@ def crowds(
                 book.findings.append(f"{what}: no packet was stored beside them")
             _wait_until_let_go(book, crowd, what, drips=drips)
             crowd.close()
-            _settle(server, before.handles)
-            yield book.outcome(what, cycles=count, lived=(before, taken(server.process.pid)))
+            lived = before, settled(server.process.pid, before)
+            yield book.outcome(what, cycles=count, lived=lived)
             book.findings.clear()
         before = taken(server.process.pid)
         crowd = Crowd(server, count=slow, first=ASKED * 20)
         _post_beside(book, server)
         crowd.close()
-        _settle(server, before.handles)
-        what = f"{slow:,} clients that read no answer"
-        yield book.outcome(what, cycles=slow, lived=(before, taken(server.process.pid)))
+        lived = before, settled(server.process.pid, before)
+        yield book.outcome(f"{slow:,} clients that read no answer", cycles=slow, lived=lived)
 
 
 def bad_bodies(book: Book) -> Outcome:
@@ -134,7 +133,7 @@ def bad_bodies(book: Book) -> Outcome:
                 if status not in REFUSALS:
                     book.findings.append(f"{name} at {door} was answered {status}")
         _post_beside(book, server)
-        lived = (before, taken(server.process.pid))
+        lived = before, settled(server.process.pid, before)
     return book.outcome("oversized, nested and packed bodies", cycles=sent, lived=lived)
 
 
@@ -218,12 +217,6 @@ def _wait_until_let_go(book: Book, crowd: Crowd, what: str, *, drips: bool) -> N
         if drips:
             crowd.drip()
         time.sleep(1)
-
-
-def _settle(server: Server, handles: int) -> None:
-    end = time.monotonic() + ANSWER_S_MAX
-    while taken(server.process.pid).handles > handles and time.monotonic() < end:
-        time.sleep(0.2)
 
 
 def _allow_files() -> None:

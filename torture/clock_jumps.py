@@ -9,7 +9,7 @@ from torture.jumping_clock import CLOCK, set_clock
 from torture.kills import strike_under_load
 from torture.new_books import ENGINES, Book, new_book
 from torture.outcomes import Outcome
-from torture.processes import Taken, taken
+from torture.processes import Taken, settled, taken
 from torture.warm_servers import warm_server
 
 HOURS_MAX = 60
@@ -34,7 +34,7 @@ def jumps(book: Book, *, cycles: int, seed: int) -> Outcome:
         for _ in range(cycles):
             strike_under_load(server, book.sender, chance, jump)
             before = before or taken(server.process.pid)
-        after = taken(server.process.pid)
+        after = settled(server.process.pid, before) if before else taken(server.process.pid)
     book.findings += [f"a packet was answered {status}" for status in book.sender.refusals]
     outcome = book.outcome("", cycles=cycles, lived=(before or after, after))
     outcome.note = f"{_closed_days(book.url):,} days closed meanwhile"

@@ -66,6 +66,19 @@ class Cluster:
         """Kill the postmaster; its children end by themselves."""
         os.kill(self.process_id, signal.SIGKILL)
 
+    def start_if_ended(self) -> None:
+        """Start it if it has ended itself, as a service manager would."""
+        if not self._is_running():
+            (self.files / "postmaster.pid").unlink(missing_ok=True)
+            self.start()
+
+    def _is_running(self) -> bool:
+        try:
+            os.kill(self.process_id, 0)
+        except (OSError, ValueError, IndexError):
+            return False
+        return True
+
     def make_database(self) -> None:
         """Make the empty database of the book."""
         with psycopg.connect(f"host={self.folder} user=postgres", autocommit=True) as server:

@@ -35,7 +35,7 @@ from torture.clusters import Cluster, end
 from torture.load import Sender
 from torture.new_books import ENGINES, Book
 from torture.outcomes import Outcome
-from torture.processes import taken, tree
+from torture.processes import settled, taken, tree
 from torture.promises import broken_invariants
 from torture.small_disks import SmallDisk, small_disk
 from torture.warm_servers import warm_server
@@ -63,8 +63,19 @@ class Task(msgspec.Struct, frozen=True):
     """What must be the same in the end as where the disk was never full."""
 
 
-def full_while_packets_come(disk: SmallDisk, book: Book, *, cycles: int, seed: int) -> Outcome:
-    """Fill the disk under a loaded server and make room again, so many times."""
+def full_while_packets_come(
+    disk: SmallDisk,
+    book: Book,
+    *,
+    cycles: int,
+    seed: int,
+    with_room: Callable[[], None] | None = None,
+) -> Outcome:
+    """
+    Fill the disk under a loaded server and make room again, so many times.
+
+    :param with_room: what a service manager does then: PostgreSQL ends itself on a full disk.
+    """
     chance = random.Random(seed)
     refused_only = {503}
     with warm_server(book.folder, database_url=book.url) as server:
@@ -75,12 +86,14 @@ def full_while_packets_come(disk: SmallDisk, book: Book, *, cycles: int, seed: i
             disk.fill(free_kib=chance.randint(0, FREE_KIB_MAX))
             _load_until_refused(book.sender, server)
             disk.empty()
+            if with_room is not None:
+                with_room()
             server.wait_until_ready()
             known = len(book.sender.promises.acknowledged)
             _load(book.sender, server, 200)
             if len(book.sender.promises.acknowledged) == known:
                 book.findings.append(f"cycle {cycle}: nothing is stored though there is room")
-        after = taken(server.process.pid)
+        after = settled(server.process.pid, before)
     book.findings += [
         f"a packet was answered {status}" for status in set(book.sender.refusals) - refused_only
     ]
@@ -124,8 +137,10 @@ def outcomes(*, cycles: int, seed: int) -> Iterator[Outcome]:
     some = max(3, cycles // 20)
     for engine in ENGINES:
         with ExitStack() as stack:
-            disk, book = stack.enter_context(_small_book(engine))
-            outcome = full_while_packets_come(disk, book, cycles=max(2, cycles // 100), seed=seed)
+            disk, book, with_room = stack.enter_context(_small_book(engine))
+            outcome = full_while_packets_come(
+                disk, book, cycles=max(2, cycles // 100), seed=seed, with_room=with_room
+            )
             outcome.what = f"disk full: intake, {engine}"
         yield outcome
     for task in TASKS:
@@ -257,9 +272,10 @@ def _load_until_refused(sender: Sender, server: Server) -> None:
 
 
 @contextmanager
-def _small_book(engine: str) -> Iterator[tuple[SmallDisk, Book]]:
+def _small_book(engine: str) -> Iterator[tuple[SmallDisk, Book, Callable[[], None] | None]]:
     with ExitStack() as stack:
         data_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="torture-")))
+        with_room: Callable[[], None] | None = None
         if engine == "sqlite":
             disk = stack.enter_context(small_disk(mib=DISK_MIB))
             url = f"sqlite:///{disk.folder / 'meterbook.sqlite'}"
@@ -273,7 +289,8 @@ def _small_book(engine: str) -> Iterator[tuple[SmallDisk, Book]]:
             stack.callback(end, cluster)
             cluster.make_database()
             url = cluster.url
+            with_room = cluster.start_if_ended
         database = Database(url)
         migrate(database)
         database.close()
-        yield disk, Book(data_dir, url, Sender(seed=1))
+        yield disk, Book(data_dir, url, Sender(seed=1)), with_room

@@ -18,7 +18,7 @@ from torture.kill_points import HIT, POINT, POINTS
 from torture.load import Sender
 from torture.new_books import ENGINES, Book, new_book
 from torture.outcomes import Outcome
-from torture.processes import Taken, kill, taken, tree, workers
+from torture.processes import Taken, kill, settled, taken, tree, workers
 from torture.warm_servers import SERVE, warm_server
 
 ACKNOWLEDGED_MAX = 1_500  # before a strike: from none yet to half a second's
@@ -92,7 +92,7 @@ def kills_of_workers(book: Book, *, cycles: int, seed: int) -> Outcome:
             # Two crashes within 5.5 s are a crash loop to Granian, and it ends.
             time.sleep(CRASH_LOOP_S)
             before = before or taken(server.process.pid)
-        after = taken(server.process.pid)
+        after = settled(server.process.pid, before) if before else taken(server.process.pid)
     return book.outcome("", cycles=cycles, lived=(before or after, after))
 
 
@@ -107,7 +107,7 @@ def kills_of_database(cluster: Cluster, book: Book, *, cycles: int, seed: int) -
             )
             server.wait_until_ready()
             before = before or taken(server.process.pid)
-        after = taken(server.process.pid)
+        after = settled(server.process.pid, before) if before else taken(server.process.pid)
     book.findings += [
         f"a packet was answered {status}" for status in book.sender.refusals if status != 503
     ]

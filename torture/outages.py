@@ -20,7 +20,7 @@ from torture.clusters import Cluster, cluster_folder, end, new_cluster
 from torture.kills import strike_under_load
 from torture.new_books import Book, new_book
 from torture.outcomes import Outcome
-from torture.processes import Taken, kill, taken
+from torture.processes import Taken, kill, settled, taken
 from torture.warm_servers import warm_server
 
 STANDBY = "standby"
@@ -43,7 +43,7 @@ def restarts(cluster: Cluster, book: Book, *, cycles: int, seed: int) -> Outcome
             strike_under_load(server, book.sender, chance, restart, goes_on=True)
             server.wait_until_ready()
             before = before or taken(server.process.pid)
-        after = taken(server.process.pid)
+        after = settled(server.process.pid, before) if before else taken(server.process.pid)
     _only_put_off(book)
     return book.outcome("", cycles=cycles, lived=(before or after, after))
 

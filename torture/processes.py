@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import msgspec
 
 MEMORY_GROWTH_MAX = 1.25
 MEMORY_SLACK_MIB = 32  # of a server of 120 MiB: page caches and arenas fill once
+SETTLES_S_MAX = 20
 HANDLES_SLACK = 16  # idle database connections come and go
 _MIB = 1 << 20
 
@@ -54,6 +56,14 @@ def taken(pid: int) -> Taken:
             memory += int(sizes["RssAnon"][1]) * 1024
             handles += len(list(Path(f"/proc/{one}/fd").iterdir()))
     return Taken(memory // _MIB, handles)
+
+
+def settled(pid: int, before: Taken) -> Taken:
+    """Return what they take once connections that are being closed are gone, or do not go."""
+    end = time.monotonic() + SETTLES_S_MAX
+    while (now := taken(pid)).handles > before.handles + HANDLES_SLACK and time.monotonic() < end:
+        time.sleep(0.2)
+    return now
 
 
 def growth(before: Taken, after: Taken) -> list[str]:
