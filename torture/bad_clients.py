@@ -194,7 +194,8 @@ def _status(server: Server, door: str, body: bytes, headers: dict[str, str]) -> 
     request = urllib.request.Request(server.url + door, body, headers, method="POST")
     try:
         with urllib.request.urlopen(request, timeout=ANSWER_S_MAX) as answer:
-            return int(answer.status)
+            # emoncms says no with 200, and its clients look into the answer.
+            return 400 if b'"success":false' in answer.read(100) else int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
     except urllib.error.URLError as error:
