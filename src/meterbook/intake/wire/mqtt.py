@@ -135,6 +135,7 @@ class MqttIntake:
         await connection.subscribe([(topic, 1) for topic in dict.fromkeys(wanted)])
         for topic in self._sensors:
             await connection.subscribe(topic, qos=1)
+        _log.info("topics subscribed")
         await connection.publish_retained(status, b"online")
 
     async def _keep_lease(self) -> None:
