@@ -71,7 +71,7 @@ def kills_at_points(
                 environment=environment,
             ) as server:
                 asyncio.run(_load_until_gone(server, book.sender))
-                struck += server.process.poll() is not None
+                struck += _is_gone(server)
         except ServerDidNotStartError:
             struck += 1  # a slow machine gets to the log's point before it is ready
         if cycle % CHECKED_EVERY == 0:
@@ -185,6 +185,15 @@ async def _load_until_gone(server: Server, sender: Sender) -> None:
     await asyncio.wait([load], timeout=POINT_S_MAX)
     stop.set()
     await load
+
+
+def _is_gone(server: Server) -> bool:
+    """Say whether the whole server has ended; its connections break a moment before."""
+    try:
+        server.process.wait(timeout=GONE_S_MAX)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def _kill_worker(server: Server) -> None:
