@@ -5,21 +5,16 @@ It is Meterbook in all but that; the kill test must find that it loses what it a
 """
 
 import asyncio
-import sys
 from functools import partial
 from typing import Any
-
-from granian.constants import Interfaces, Loops
-from granian.server import Server
 
 from meterbook import app
 from meterbook.daybook import Recorded
 from meterbook.domain.readings import packet_starts_at
 from meterbook.intake.group_commit import GroupCommit
 from meterbook.intake.recorder import Answer, Arrival, Stored
-from meterbook.settings import load_settings
 from meterbook.storage import database
-from meterbook.storage.migrate import migrate
+from torture.bare_server import serve_until_killed
 
 COMMIT_S = 0.02  # as on a slow disk: without syncs a kill would seldom meet a commit
 
@@ -45,14 +40,4 @@ def create() -> app.ASGIApplication:
 
 def serve() -> None:
     """Serve until killed."""
-    opened = database.Database(load_settings().database_url)
-    migrate(opened)
-    opened.close()
-    Server(
-        target="torture.early_acknowledgement:create",
-        factory=True,
-        port=int(sys.argv[sys.argv.index("--port") + 1]),
-        interface=Interfaces.ASGI,
-        loop=Loops.uvloop,
-        websockets=False,
-    ).serve()
+    serve_until_killed("torture.early_acknowledgement:create")

@@ -6,20 +6,14 @@ The points are put around functions from outside, so that nothing of it is in th
 
 import os
 import signal
-import sys
 from collections.abc import Callable
 from typing import Any
-
-from granian.constants import Interfaces, Loops
-from granian.server import Server
 
 from meterbook import app, daybook
 from meterbook.intake.recorder import PacketRecorder
 from meterbook.jobs import scheduler
 from meterbook.registry import meters
-from meterbook.settings import load_settings
-from meterbook.storage import database
-from meterbook.storage.migrate import migrate
+from torture.bare_server import serve_until_killed
 
 POINT, HIT = "TORTURE_POINT", "TORTURE_HIT"
 POINTS: dict[str, tuple[Any, str, str]] = {
@@ -68,14 +62,4 @@ def create() -> app.ASGIApplication:
 
 def serve() -> None:
     """Serve as `meterbook serve` does, until the point."""
-    opened = database.Database(load_settings().database_url)
-    migrate(opened)
-    opened.close()
-    Server(
-        target="torture.kill_points:create",
-        factory=True,
-        port=int(sys.argv[sys.argv.index("--port") + 1]),
-        interface=Interfaces.ASGI,
-        loop=Loops.uvloop,
-        websockets=False,
-    ).serve()
+    serve_until_killed("torture.kill_points:create")

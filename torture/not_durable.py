@@ -4,16 +4,11 @@ The control of the power cuts: a server that is Meterbook but for the syncs at i
 It acknowledges after the commit, so only a cut of the power, and no kill, shows what is missing.
 """
 
-import sys
 from functools import partial
 
-from granian.constants import Interfaces, Loops
-from granian.server import Server
-
 from meterbook import app
-from meterbook.settings import load_settings
 from meterbook.storage import database
-from meterbook.storage.migrate import migrate
+from torture.bare_server import serve_until_killed
 
 
 def create() -> app.ASGIApplication:
@@ -24,17 +19,7 @@ def create() -> app.ASGIApplication:
 
 def serve() -> None:
     """Serve until stopped."""
-    opened = database.Database(load_settings().database_url)
-    migrate(opened)
-    opened.close()
-    Server(
-        target="torture.not_durable:create",
-        factory=True,
-        port=int(sys.argv[sys.argv.index("--port") + 1]),
-        interface=Interfaces.ASGI,
-        loop=Loops.uvloop,
-        websockets=False,
-    ).serve()
+    serve_until_killed("torture.not_durable:create")
 
 
 if __name__ == "__main__":
