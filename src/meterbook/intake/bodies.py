@@ -9,11 +9,12 @@ import asyncio
 import ctypes
 import zlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import zstandard
 
 PATIENCE_S = 30.0
+LOOK_EVERY_S = 0.5
 BYTES_PER_S_MIN = 4_096  # less than the slowest modem that anybody still sends files over
 _STEP_BYTES = 1 << 20
 
@@ -40,6 +41,53 @@ class SlowBodyError(BrokenBodyError):
         super().__init__("the body came too slowly; send it again")
 
 
+class _Watch:
+    """
+    The one timer of all bodies that are on their way.
+
+    A timer for each would cost a tenth of what a packet does. A body that is late is noticed up to
+    LOOK_EVERY_S after its time.
+    """
+
+    def __init__(self) -> None:
+        self._ends_at: dict[asyncio.Task[Any], float] = {}
+        self._late: set[asyncio.Task[Any]] = set()
+        self._looking: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def begin(
+        self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any], ends_at: float
+    ) -> None:
+        """Cancel the task when its time is over, unless it ends before."""
+        self._ends_at[task] = ends_at
+        if self._looking is None or self._loop is not loop:
+            self._loop = loop
+            self._looking = loop.call_later(LOOK_EVERY_S, self._look, loop)
+
+    def end(self, task: asyncio.Task[Any]) -> None:
+        """Forget the task."""
+        self._ends_at.pop(task, None)
+        self._late.discard(task)
+
+    def has_given_up(self, task: asyncio.Task[Any]) -> bool:
+        """Say whether it was this that cancelled the task, and nobody else did, too."""
+        return task in self._late and task.uncancel() == 0
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        for task in [task for task, ends_at in self._ends_at.items() if ends_at <= now]:
+            del self._ends_at[task]
+            if not task.done():
+                self._late.add(task)
+                task.cancel()
+        self._looking = None
+        if self._ends_at:
+            self._looking = loop.call_later(LOOK_EVERY_S, self._look, loop)
+
+
+_watch = _Watch()
+
+
 class PatientReceive:
     """An ASGI `receive` that gives up on a body that does not get on."""
 
@@ -64,14 +112,22 @@ class PatientReceive:
             return await self._receive()
         loop = asyncio.get_running_loop()
         self._ends_at = self._ends_at or loop.time() + PATIENCE_S
-        try:
-            async with asyncio.timeout_at(self._ends_at):
-                message = await self._receive()
-        except TimeoutError:
-            raise self._too_slow() from None
+        message = await self._message(loop)
         self._ends_at += len(message.get("body", b"")) / BYTES_PER_S_MIN
         self._is_whole = not message.get("more_body")
         return message
+
+    async def _message(self, loop: asyncio.AbstractEventLoop) -> Any:
+        task = cast("asyncio.Task[Any]", asyncio.current_task(loop))
+        _watch.begin(loop, task, self._ends_at)
+        try:
+            return await self._receive()
+        except asyncio.CancelledError:
+            if not _watch.has_given_up(task):
+                raise
+        finally:
+            _watch.end(task)
+        raise self._too_slow()
 
 
 async def read_body(headers: Mapping[bytes, bytes], receive: Any, *, bytes_max: int) -> bytes:
