@@ -6,11 +6,11 @@ It is Meterbook in all but that; the kill test must find that it loses what it a
 
 import asyncio
 from functools import partial
-from typing import Any
 
 from meterbook import app
 from meterbook.daybook import Recorded
 from meterbook.domain.readings import packet_starts_at
+from meterbook.gathering import Batch
 from meterbook.intake.group_commit import GroupCommit
 from meterbook.intake.recorder import Answer, Arrival, Stored
 from meterbook.storage import database
@@ -26,9 +26,9 @@ class _EarlyAcknowledgement(GroupCommit[Arrival, Answer]):
             self._in_flight = asyncio.get_running_loop().create_task(self._run())
         return Stored(packet_starts_at(item.packet.stamp), Recorded.NEW)
 
-    async def _commit_batch(self, loop: asyncio.AbstractEventLoop, batch: Any) -> None:
+    async def _answer_batch(self, batch: Batch[Arrival, Answer]) -> None:
         await asyncio.sleep(COMMIT_S)
-        await super()._commit_batch(loop, batch)
+        await super()._answer_batch(batch)
 
 
 def create() -> app.ASGIApplication:

@@ -197,6 +197,11 @@ def shown_token(request: ASGIConnection[Any, Any, Any, Any]) -> str | None:
     written = request.headers.get("authorization", "")
     if request.url.path.startswith(_NAMES_ARE_TOKENS):
         written = _named_token(written)
+    return token_written(written)
+
+
+def token_written(written: str) -> str | None:
+    """Return the token of an Authorization header; None if it holds none."""
     match = _TOKEN.fullmatch(written)
     return match[1] if match else None
 

@@ -2,7 +2,7 @@
 The composition root: database, doors, routes and jobs become one ASGI application.
 
 Packets do not pay for the framework: `/meter`, `/readings` and the doors of other people's devices
-are looked at before Litestar.
+are looked at before Litestar, and so is the question that programs ask most.
 """
 
 import gc
@@ -58,6 +58,7 @@ from meterbook.settings import Settings, load_settings, region_map_of
 from meterbook.stopping import Stopping, asking_for_a_new_connection, stop_with_parent
 from meterbook.storage.database import Database
 from meterbook.supervision import supervised
+from meterbook.web.consumption_door import ConsumptionDoor
 from meterbook.web.envelope import in_envelope
 from meterbook.web.live_streams import LiveStreams
 from meterbook.web.problem_page import as_page
@@ -116,6 +117,7 @@ class _Meterbook:
             zone=zone,
             energy=EnergyQueries(self.database),
         )
+        self.questions = ConsumptionDoor(self.database, clock=access.provide_now)
         self.listening = Listening(
             self.database,
             mqtt=settings.mqtt,
@@ -171,6 +173,7 @@ class _Meterbook:
                 )
                 yield
             self.live.close()
+            await self.questions.close()
             await self.commits.close()
             await self.deliveries.close()
         self.database.close()
@@ -200,7 +203,7 @@ def create_app(settings: Settings | None = None) -> ASGIApplication:
     configure_logs(settings.log_level)
     running = _Meterbook(settings)
     litestar = in_envelope(
-        _litestar(running),  # type: ignore[arg-type]
+        running.questions.before(_litestar(running)),  # type: ignore[arg-type]
         came_by_tls=partial(access.came_by_tls, proxies=networks(running.settings.trusted_proxies)),
     )
 

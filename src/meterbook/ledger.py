@@ -13,11 +13,19 @@ from typing import Any, TypeVar
 import msgspec
 import sqlalchemy as sa
 
-from meterbook.domain.closed_days import ClosedDay
+from meterbook.domain.closed_days import ClosedDay, DaySum
 from meterbook.domain.day_tables import DayTable
 from meterbook.domain.readings import Quality
 from meterbook.storage.channel_ranges import ChannelRange
-from meterbook.storage.dialects import batch, batch_parameters, batch_source, insert_rows
+from meterbook.storage.dialects import (
+    batch,
+    batch_parameters,
+    batch_source,
+    insert_rows,
+    is_distributed,
+    number_source,
+    numbers,
+)
 from meterbook.storage.tables import ledger, ledger_revisions
 
 Item = TypeVar("Item")
@@ -171,6 +179,50 @@ def _channel_statement(dialect_name: str) -> sa.TextClause:
     return sa.text(f"""
         SELECT {names} FROM {batch_source(dialect_name, columns=_DAY)} CROSS JOIN ledger
         WHERE ledger.day = batch.day AND ledger.channel_id = :channel_id ORDER BY ledger.day
+    """)  # noqa: S608 built from our own names only
+
+
+def sums_of_channels(
+    connection: sa.Connection, channel_ids: Sequence[int], *, first_day: int, end_day: int
+) -> dict[tuple[int, int], DaySum]:
+    """
+    Return the sums of several channels' closed days, by channel and day.
+
+    Days of mixed quality are left out: what they say depends on their intervals.
+    """
+    name = connection.dialect.name
+    days = numbers(connection, range(first_day, end_day))
+    if is_distributed(connection):  # each channel's rows are of one shard
+        asked = [{"days": days, "channel_id": channel_id} for channel_id in channel_ids]
+        found = [
+            row
+            for one in asked
+            for row in connection.execute(_sums_statement(name, of_one=True), one)
+        ]
+    else:
+        both = {"days": days, "ids": numbers(connection, sorted(channel_ids))}
+        found = [*connection.execute(_sums_statement(name, of_one=False), both).all()]
+    return {
+        (row[0], row[1]): DaySum(row[0], row[1], row[2], row[3], _QUALITIES[row[4]])
+        for row in found
+    }
+
+
+_QUALITIES = {int(quality): quality for quality in Quality}
+
+
+@lru_cache
+def _sums_statement(dialect_name: str, *, of_one: bool) -> sa.TextClause:
+    source, channel = number_source(dialect_name, name="days"), ":channel_id"
+    if not of_one:
+        source += f" CROSS JOIN {number_source(dialect_name, name='ids')}"
+        channel = "ids.value"
+    # CROSS JOIN fixes SQLite's order: day by day the channels, each a look-up by key.
+    return sa.text(f"""
+        SELECT ledger.channel_id, ledger.day, ledger.energy, ledger.missing, ledger.quality
+        FROM {source} CROSS JOIN ledger
+        WHERE ledger.day = days.value AND ledger.channel_id = {channel}
+          AND ledger.quality <> {int(Quality.MIXED)}
     """)  # noqa: S608 built from our own names only
 
 

@@ -65,6 +65,7 @@ def test_a_household_imports_into_its_meter_once(server: Server, owner: str) -> 
 
 
 def test_a_household_may_not_import_for_others(server: Server, owner: str, operator: str) -> None:
+    assert imported(server, owner, CSV, meter=METER).status_code == 200
     answer = imported(server, owner, CSV, meter=516)
     assert answer.status_code == 400
     assert answer.headers["content-type"] == "application/problem+json"

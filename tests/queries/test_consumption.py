@@ -10,12 +10,21 @@ from hypothesis import strategies as st
 
 from books import record_packets
 from meterbook.day_close import close_day
+from meterbook.daybook import record_readings
 from meterbook.domain.local_days import day_bounds, grid_offset_s, interval_starts, midnight
 from meterbook.domain.periods import Resolution, free_period, named_period
+from meterbook.domain.readings import Quality, Reading
 from meterbook.domain.units import wh_to_kwh
 from meterbook.intake.packet_fields import Packet
-from meterbook.queries.consumption import Consumption, consumption
-from meterbook.queries.meter_places import meter_place
+from meterbook.queries.consumption import (
+    Asked,
+    Consumption,
+    consumption,
+    consumption_of,
+    consumptions,
+    days_of_period,
+)
+from meterbook.queries.meter_places import MeterPlace, meter_place, meter_places
 from meterbook.storage.database import Database
 from meterbook.storage.metadata import metadata
 
@@ -175,3 +184,61 @@ def test_named_periods_of_one_meter_agree_with_free_ranges(database: Database) -
     same = ask(database, date(2025, 3, 24), date(2025, 3, 31), resolution=Resolution.HALF_HOUR)
     assert week.total_kwh == same.total_kwh
     assert len(week.points) == 7
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.data(), zones, st.integers(0, 4 * 86_400))
+def test_sums_of_days_say_what_their_intervals_say(
+    sqlite_database: Database, data: st.DataObject, zone: str, now_s: int
+) -> None:
+    """Of days closed, open, late, of mixed quality, not over, and skipped by the clock."""
+    database = sqlite_database
+    with database.writing() as connection:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(table.delete())
+    where, first = ZoneInfo(zone), date(2025, 3, 29)
+    days = [first + timedelta(days=offset) for offset in range(4)]
+    record_packets(database, [Packet(1, NOW, 1), Packet(2, NOW, 1)], zone=zone)
+    with database.reading() as connection:
+        places = meter_places(connection, [1, 2, 3])
+    assert sorted(places) == [1, 2]
+
+    def record(at_most: int) -> None:
+        readings = data.draw(st.lists(_readings(places, days, where), max_size=at_most))
+        with database.writing() as connection:
+            record_readings(connection, readings, received_at_ms=1)
+
+    record(150)
+    for day in data.draw(st.sets(st.sampled_from(days))):
+        close_day(database, day=day, zone=where, now=NOW)
+    record(5)
+    now = midnight(first, where) + now_s
+    resolution = data.draw(st.sampled_from([Resolution.DAY, Resolution.WEEK, Resolution.MONTH]))
+    asked = [
+        Asked(place, free_period(start, end, zone=where), resolution)
+        for place in places.values()
+        for start, end in [(first, days[-1]), (days[1], days[-1] + timedelta(days=1))]
+    ]
+    with database.reading() as connection:
+        together = consumptions(connection, asked, now=now)
+        for each, answer in zip(asked, together, strict=True):
+            days_of = days_of_period(connection, place=each.place, period=each.period, now=now)
+            by_intervals = consumption_of(
+                days_of, place=each.place, period=each.period, resolution=resolution, now=now
+            )
+            assert answer == by_intervals
+
+
+def _readings(
+    places: dict[int, MeterPlace], days: list[date], zone: ZoneInfo
+) -> st.SearchStrategy[Reading]:
+    starts = [start for day in days for start in interval_starts(day, zone)]
+    return st.builds(
+        Reading,
+        st.sampled_from([place.channel_id for place in places.values()]),
+        st.sampled_from(starts),
+        st.integers(0, 3_000),
+        st.sampled_from([Quality.RAW, Quality.RAW, Quality.ESTIMATED_INTERPOLATED]),
+    )

@@ -230,7 +230,7 @@ def test_a_reading_that_arrives_while_its_day_is_taken_is_taken_or_stays(
     monkeypatch.setattr(daybook, "take_slots", take_and_record)
     close_day(read_committed, day=DAY, zone=UTC, now=NOW, closers=1)
     with read_committed.reading() as connection:
-        waiting = daybook.open_readings(connection, channel_id=1, starts_at=0, ends_at=NOW)
+        waiting = daybook.open_readings(connection, [1], starts_at=0, ends_at=NOW)
     assert [reading.amount for reading in waiting] == [77]
 
 
@@ -278,7 +278,7 @@ def test_two_who_correct_a_reading_at_once_lose_neither_value(
     monkeypatch.setattr(recording, "_stored", be_overtaken)
     record_packets(read_committed, [msgspec.structs.replace(first, energy_wh=7)])
     with read_committed.reading() as connection:
-        [standing] = daybook.open_readings(connection, channel_id=1, starts_at=0, ends_at=NOW)
+        [standing] = daybook.open_readings(connection, [1], starts_at=0, ends_at=NOW)
         kept = connection.scalars(
             sa.select(superseded_readings.c.amount).order_by(superseded_readings.c.id)
         ).all()

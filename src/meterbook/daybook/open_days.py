@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from meterbook.domain.reading_columns import IntColumn
 from meterbook.domain.readings import Quality, Reading
 from meterbook.storage.channel_ranges import ChannelRange
-from meterbook.storage.dialects import among, is_distributed, numbers
+from meterbook.storage.dialects import among, is_distributed, number_source, numbers
 
 
 def open_interval_starts(
@@ -78,32 +78,53 @@ def waiting_starts(
 
 
 def open_readings(
-    connection: sa.Connection, *, channel_id: int, starts_at: int, ends_at: int, step_s: int = 1
+    connection: sa.Connection,
+    channel_ids: Sequence[int],
+    *,
+    starts_at: int,
+    ends_at: int,
+    step_s: int = 1,
 ) -> list[Reading]:
     """
-    Return the channel's readings in the half-open range that the ledger does not have yet.
+    Return several channels' readings in the range that the ledger does not have yet.
 
-    :param step_s: a divisor of the channel's interval, so that others' starts cost nothing.
+    :param channel_ids: each once.
+    :param step_s: a divisor of the channels' intervals, so that others' starts cost nothing.
+    :returns: each channel's by their start.
     """
-    asked = {"starts_at": starts_at, "ends_at": ends_at, "channel_id": channel_id}
-    spread = is_distributed(connection)
-    if not spread:
-        asked["step_s"] = step_s
-    found = connection.execute(_open_readings(spread=spread), asked)
-    return [Reading(channel_id, row[0], row[1], Quality(row[2])) for row in found]
+    if is_distributed(connection):
+        return [
+            Reading(number, row[0], row[1], Quality(row[2]))
+            for number in channel_ids
+            for row in connection.execute(
+                _OF_SHARD, {"starts_at": starts_at, "ends_at": ends_at, "channel_id": number}
+            )
+        ]
+    asked = {
+        "starts_at": starts_at,
+        "ends_at": ends_at,
+        "step_s": step_s,
+        "ids": numbers(connection, channel_ids),
+    }
+    found = connection.execute(_of_slots(connection.dialect.name), asked)
+    return [Reading(row[0], row[1], row[2], Quality(row[3])) for row in found]
+
+
+# On Citus the channel says the shard, and an index of its own (storage.distribution) the rows.
+_OF_SHARD = sa.text("""
+    SELECT daybook.starts_at, daybook.amount, daybook.quality FROM daybook
+    WHERE starts_at >= :starts_at AND starts_at < :ends_at AND daybook.channel_id = :channel_id
+    ORDER BY daybook.starts_at
+""")
 
 
 @cache
-def _open_readings(*, spread: bool) -> sa.TextClause:
-    # CROSS JOIN fixes SQLite's order: the slots first, then a look-up by key in each. On Citus
-    # the channel says the shard, and an index of its own (storage.distribution) the rows.
-    if spread:
-        slots, source = "", "daybook WHERE starts_at >= :starts_at AND starts_at < :ends_at"
-    else:
-        slots, source = _SLOTS, "slots CROSS JOIN daybook WHERE daybook.starts_at = slots.starts_at"
+def _of_slots(dialect_name: str) -> sa.TextClause:
+    # CROSS JOIN fixes SQLite's order: the slots first, then a look-up by key in each.
     return sa.text(f"""
-        {slots} SELECT daybook.starts_at, daybook.amount, daybook.quality
-        FROM {source} AND daybook.channel_id = :channel_id
+        {_SLOTS} SELECT daybook.channel_id, daybook.starts_at, daybook.amount, daybook.quality
+        FROM slots CROSS JOIN {number_source(dialect_name, name="ids")} CROSS JOIN daybook
+        WHERE daybook.starts_at = slots.starts_at AND daybook.channel_id = ids.value
         ORDER BY daybook.starts_at
     """)  # noqa: S608 built from our own names only
 

@@ -35,6 +35,19 @@ class ClosedDay(msgspec.Struct, frozen=True, gc=False):
         return self.quality if self.qualities is None else Quality(self.qualities[index])
 
 
+class DaySum(msgspec.Struct, frozen=True, gc=False):
+    """A closed day all of one quality, without its intervals: where only the sum counts."""
+
+    channel_id: int
+    day: int
+    """Days since 1970-01-01."""
+    energy: int
+    """Of the intervals that are known, Wh (or thousandths of the channel's unit)."""
+    missing: int
+    quality: Quality
+    """Of the intervals that are known: at least one."""
+
+
 class DayColumns(msgspec.Struct, frozen=True):
     """Readings as columns of equal length; at most one per channel, day and slot."""
 

@@ -48,6 +48,8 @@ def is_within(address: str, places: Sequence[Network]) -> bool:
     >>> is_within("::ffff:127.0.0.1", networks("127.0.0.0/8"))
     True
     """
+    if not places:
+        return False
     try:
         place = ip_address(address)
     except ValueError:

@@ -6,7 +6,8 @@ is null, never 0. Intervals that have not ended are neither points nor missing.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
+from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
 from zoneinfo import ZoneInfo
@@ -14,14 +15,25 @@ from zoneinfo import ZoneInfo
 import msgspec
 import sqlalchemy as sa
 
-from meterbook.domain.local_days import local_day, local_time, time_zone
-from meterbook.domain.periods import FINE_S, Period, Resolution
+from meterbook.domain.closed_days import DaySum
+from meterbook.domain.local_days import (
+    day_bounds,
+    local_day,
+    local_time,
+    midnight,
+    numbered_day,
+    time_zone,
+)
+from meterbook.domain.periods import FINE_S, Period, Resolution, bucket_day
 from meterbook.domain.readings import ESTIMATED, Quality
 from meterbook.domain.units import wh_to_kwh
-from meterbook.queries.channel_days import DayReadings, channel_days
+from meterbook.queries.channel_days import DayReadings, Span, channel_day_sums, channel_days
 from meterbook.queries.meter_places import MeterPlace
 from meterbook.queries.points import by_point
 
+_KEY_OF_PART = itemgetter(0)
+_WORDS = {int(quality): quality.word for quality in Quality}
+_ONE_QUALITY = {int(quality): frozenset({int(quality)}) for quality in Quality}
 _NOTHING_ESTIMATED = 0.0  # the very object: the wire leaves out what is its default
 
 
@@ -92,27 +104,64 @@ def consumption(
     now: int,
 ) -> Consumption:
     """Return the meter's energy over the period in points of the resolution."""
-    days = days_of_period(connection, place=place, period=period, now=now)
-    return consumption_of(days, place=place, period=period, resolution=resolution, now=now)
+    [answer] = consumptions(connection, [Asked(place, period, resolution)], now=now)
+    return answer
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What somebody wants to know of a meter."""
+
+    place: MeterPlace
+    period: Period
+    resolution: Resolution
+
+
+def consumptions(
+    connection: sa.Connection, asked: Sequence[Asked], *, now: int
+) -> list[Consumption]:
+    """Return the energy of several meters, each over its period, in a few statements for all."""
+    summed = [number for number, each in enumerate(asked) if _is_of_days(each)]
+    spans = [_span(asked[number].place, asked[number].period, now=now) for number in summed]
+    sums = dict(zip(summed, channel_day_sums(connection, spans, now=now), strict=True))
+    return [
+        consumption_of(
+            sums[number]
+            if number in sums
+            else days_of_period(connection, place=each.place, period=each.period, now=now),
+            place=each.place,
+            period=each.period,
+            resolution=each.resolution,
+            now=now,
+        )
+        for number, each in enumerate(asked)
+    ]
 
 
 def days_of_period(
     connection: sa.Connection, *, place: MeterPlace, period: Period, now: int
 ) -> Iterator[DayReadings]:
     """Yield the days that the period touches, up to now."""
+    return channel_days(connection, **msgspec.structs.asdict(_span(place, period, now=now)))
+
+
+def _span(place: MeterPlace, period: Period, *, now: int) -> Span:
     zone = time_zone(place.zone)
-    return channel_days(
-        connection,
-        channel_id=place.channel_id,
-        interval_s=place.interval_s,
-        first_day=local_day(period.starts_at, zone),
-        end_day=local_day(min(period.ends_at - 1, now), zone) + timedelta(days=1),
-        zone=zone,
-    )
+    first_day = local_day(period.starts_at, zone)
+    end_day = local_day(min(period.ends_at - 1, now), zone) + timedelta(days=1)
+    return Span(place.channel_id, place.interval_s, first_day, max(first_day, end_day), zone)
+
+
+def _is_of_days(asked: Asked) -> bool:
+    """Say whether every point is made of whole local days."""
+    if asked.resolution in FINE_S:
+        return False
+    zone, period = time_zone(asked.place.zone), asked.period
+    ends = (period.starts_at, period.ends_at)
+    return all(midnight(local_day(instant, zone), zone) == instant for instant in ends)
 
 
 def consumption_of(
-    days: Iterable[DayReadings],
+    days: Iterable[DayReadings | DaySum],
     *,
     place: MeterPlace,
     period: Period,
@@ -121,19 +170,13 @@ def consumption_of(
 ) -> Consumption:
     """Return the energy over the period in those days, which may begin before and end after it."""
     zone = time_zone(place.zone)
-    parts = (
-        (key, _part(day, indices))
-        for day in days
-        for key, indices in by_point(day, period=period, now=now, resolution=resolution, zone=zone)
-    )
     points: list[ConsumptionPoint] = []
     total = estimated = missing = 0
-    for _, group in groupby(parts, key=itemgetter(0)):
-        of_point = [part for _, part in group]
-        total += sum(part.energy_wh for part in of_point)
-        estimated += sum(part.estimated_wh for part in of_point)
-        missing += sum(part.count - part.known for part in of_point)
-        points.append(_point(of_point, zone=zone, resolution=resolution))
+    for part in _of_points(days, period=period, resolution=resolution, now=now, zone=zone):
+        total += part.energy_wh
+        estimated += part.estimated_wh
+        missing += part.count - part.known
+        points.append(_point(part, zone=zone, resolution=resolution))
     return Consumption(
         meter_id=place.meter_id,
         period=period.name,
@@ -146,6 +189,54 @@ def consumption_of(
         estimated_kwh=wh_to_kwh(estimated),
         missing_intervals=missing,
         points=points,
+    )
+
+
+def _of_points(
+    days: Iterable[DayReadings | DaySum],
+    *,
+    period: Period,
+    resolution: Resolution,
+    now: int,
+    zone: ZoneInfo,
+) -> Iterator[_Part]:
+    """Yield what belongs to each point, as one part."""
+    parts = _parts(days, period=period, resolution=resolution, now=now, zone=zone)
+    if resolution is Resolution.DAY:
+        yield from (part for _, part in parts)
+        return
+    for _, group in groupby(parts, key=_KEY_OF_PART):
+        of_point = [part for _, part in group]
+        yield of_point[0] if len(of_point) == 1 else _together(of_point)
+
+
+def _parts(
+    days: Iterable[DayReadings | DaySum],
+    *,
+    period: Period,
+    resolution: Resolution,
+    now: int,
+    zone: ZoneInfo,
+) -> Iterator[tuple[object, _Part]]:
+    for day in days:
+        if isinstance(day, DaySum):
+            local = numbered_day(day.day)
+            yield bucket_day(local, resolution=resolution), _part_of_sum(day, local, zone)
+            continue
+        for key, indices in by_point(day, period=period, now=now, resolution=resolution, zone=zone):
+            yield key, _part(day, indices)
+
+
+def _part_of_sum(day: DaySum, local: date, zone: ZoneInfo) -> _Part:
+    begins_at, ends_at = day_bounds(local, zone)
+    return _Part(
+        starts_at=begins_at,
+        length_s=ends_at - begins_at,
+        count=day.missing + 1,  # of how many does not matter, only that one is known
+        known=1,
+        energy_wh=day.energy,
+        estimated_wh=day.energy if day.quality in ESTIMATED else 0,
+        qualities=_ONE_QUALITY[day.quality],
     )
 
 
@@ -176,14 +267,13 @@ def _part(day: DayReadings, indices: Sequence[int]) -> _Part:
     )
 
 
-def _point(parts: list[_Part], *, zone: ZoneInfo, resolution: Resolution) -> ConsumptionPoint:
-    part = parts[0] if len(parts) == 1 else _together(parts)
+def _point(part: _Part, *, zone: ZoneInfo, resolution: Resolution) -> ConsumptionPoint:
     quality = next(iter(part.qualities)) if len(part.qualities) == 1 else Quality.MIXED
     too_long = part.length_s > FINE_S.get(resolution, part.length_s)
     return ConsumptionPoint(
         starts_at=_text(part.starts_at, zone),
         energy_kwh=wh_to_kwh(part.energy_wh) if part.known else None,
-        quality=Quality(quality).word if part.known else None,
+        quality=_WORDS[quality] if part.known else None,
         missing_intervals=part.count - part.known,
         ends_at=_text(part.starts_at + part.length_s, zone) if too_long else None,
         estimated_kwh=wh_to_kwh(part.estimated_wh) if part.estimated_wh else _NOTHING_ESTIMATED,
@@ -203,5 +293,6 @@ def _together(parts: list[_Part]) -> _Part:
     )
 
 
+@lru_cache(maxsize=16_384)
 def _text(instant: int, zone: ZoneInfo) -> str:
     return local_time(instant, zone).isoformat()

@@ -1,5 +1,7 @@
 """Where a meter's readings are, and who may see them."""
 
+from collections.abc import Sequence
+
 import msgspec
 import sqlalchemy as sa
 
@@ -23,7 +25,7 @@ class MeterPlace(msgspec.Struct, frozen=True):
 
 
 # Built once: most of what a look-up cost was putting the same statement together again.
-_PLACE = (
+_PLACES = (
     sa.select(
         installations.c.meter_id,
         meter_points.c.id,
@@ -36,9 +38,8 @@ _PLACE = (
     )
     .join(meter_points, meter_points.c.id == installations.c.meter_point_id)
     .join(channels, channels.c.id == installations.c.channel_id)
-    .where(installations.c.meter_id == sa.bindparam("meter_id"))
-    .order_by(installations.c.installed_at.desc())
-    .limit(1)
+    .where(installations.c.meter_id.in_(sa.bindparam("meter_ids", expanding=True)))
+    .order_by(installations.c.installed_at)
 )
 _EXPORT = sa.select(channels.c.id, channels.c.interval_s).where(
     channels.c.meter_point_id == sa.bindparam("meter_point_id"),
@@ -50,8 +51,13 @@ _EXPORT = sa.select(channels.c.id, channels.c.interval_s).where(
 
 def meter_place(connection: sa.Connection, *, meter_id: int) -> MeterPlace | None:
     """Return where the meter is installed, or was last; None if it is not known."""
-    row = connection.execute(_PLACE, {"meter_id": meter_id}).first()
-    return None if row is None else MeterPlace(*row)
+    return meter_places(connection, [meter_id]).get(meter_id)
+
+
+def meter_places(connection: sa.Connection, meter_ids: Sequence[int]) -> dict[int, MeterPlace]:
+    """Return where those of the meters that are known are installed, or were last."""
+    found = connection.execute(_PLACES, {"meter_ids": meter_ids})
+    return {row[0]: MeterPlace(*row) for row in found}  # the last one installed stays
 
 
 def export_place(connection: sa.Connection, *, place: MeterPlace) -> MeterPlace | None:

@@ -29,9 +29,7 @@ class MeterTotal(msgspec.Struct, frozen=True):
 def meter_total(connection: sa.Connection, *, place: MeterPlace, now: int) -> MeterTotal:
     """Return the meter's total up to now."""
     zone = time_zone(place.zone)
-    opened = daybook.open_readings(
-        connection, channel_id=place.channel_id, starts_at=0, ends_at=now
-    )
+    opened = daybook.open_readings(connection, [place.channel_id], starts_at=0, ends_at=now)
     open_days = {local_day(reading.starts_at, zone) for reading in opened}
     total_wh = 0
     if span := ledger.first_and_last_day(connection):

@@ -61,9 +61,16 @@ def among(connection: sa.Connection, column: str, *, name: str = "ids") -> str:
 
 
 def numbers(connection: sa.Connection, items: Sequence[int]) -> str | list[int]:
-    """Return what the parameter of `among` holds."""
+    """Return what the parameter of `among` or `number_source` holds."""
     plain = list(items)
     return msgspec.json.encode(plain).decode() if connection.dialect.name == "sqlite" else plain
+
+
+def number_source(dialect_name: str, *, name: str) -> str:
+    """Return a table of that name to write after FROM: the parameter's `numbers`, as `value`."""
+    if dialect_name == "sqlite":
+        return f"json_each(:{name}) AS {name}"
+    return f"unnest(CAST(:{name} AS bigint[])) AS {name}(value)"
 
 
 def is_distributed(connection: sa.Connection) -> bool:

@@ -4,7 +4,6 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from litestar import Request, get
@@ -16,11 +15,8 @@ from litestar.response import Redirect, Response, Template
 from meterbook.access import Caller, book_of, visible_meter
 from meterbook.domain.local_days import time_zone
 from meterbook.domain.periods import (
-    EmptyRangeError,
-    Period,
     Resolution,
-    free_period,
-    named_period,
+    asked_period,
 )
 from meterbook.exports.consumption_csv import consumption_csv
 from meterbook.queries.consumption import Consumption, consumption
@@ -31,7 +27,6 @@ from meterbook.registry.accounts import Account
 from meterbook.web.consumption_page import Asked, consumption_page_of, figures_of
 from meterbook.web.pages import rendered, sign_in_first, wants_page
 
-DEFAULT_PERIOD = "current-day"
 FirstDay = Annotated[date | None, QueryParameter(name="from")]
 EndDay = Annotated[date | None, QueryParameter(name="to")]
 
@@ -137,7 +132,7 @@ def region_of_meter(
         return region_average(
             connection,
             place=place,
-            period=_period(name, first_day, end_day, now=now, zone=zone),
+            period=asked_period(name, first_day, end_day, now=now, zone=zone),
             group_min=book.region_group_min,
             now=now,
         )
@@ -160,7 +155,7 @@ def _asked(
         if exporting is None:
             raise NotFoundException("this meter exports nothing")
         place = exporting
-    period = _period(name, *days, now=now, zone=time_zone(place.zone))
+    period = asked_period(name, *days, now=now, zone=time_zone(place.zone))
     return Asked(
         place,
         period,
@@ -168,16 +163,6 @@ def _asked(
         flow is Flow.EXPORT,
         now,
     )
-
-
-def _period(
-    name: str, first_day: date | None, end_day: date | None, *, now: int, zone: ZoneInfo
-) -> Period:
-    if first_day is None and end_day is None:
-        return named_period(name or DEFAULT_PERIOD, now=now, zone=zone)
-    if first_day is None or end_day is None or name:
-        raise EmptyRangeError("give from and to together, without period")
-    return free_period(first_day, end_day, zone=zone)
 
 
 def _to_range(request: Request[Any, Any, Any], first_day: date, last: date, flow: Flow) -> Redirect:
