@@ -37,6 +37,12 @@ class DayTable(msgspec.Struct, frozen=True, eq=False):
     def __len__(self) -> int:
         return len(self.channel_id)
 
+    def parts(self, rows_max: int) -> Iterator["DayTable"]:
+        """Yield the rows in their order, so many at once."""
+        for begin in range(0, len(self), rows_max):
+            rows = slice(begin, begin + rows_max)
+            yield DayTable(*(column[rows] for column in msgspec.structs.astuple(self)))
+
     def rows(self) -> Iterator[DayRow]:
         """Yield the rows as they are stored."""
         quality, qualities = self._qualities()

@@ -13,13 +13,13 @@ from meterbook.domain.local_days import time_zone
 from meterbook.intake.files.ahead import ahead
 from meterbook.intake.files.csv_mapping import CsvMapping
 from meterbook.intake.files.local_stamps import local_instants
-from meterbook.intake.files.table_stamps import Stamps, _quick, _slow, stamps_of
+from meterbook.intake.files.table_stamps import StampReader, Stamps, _quick, _slow
 
 JANUARY_2ND_1_30 = 1_672_623_000.0
 
 
 def _read(texts: list[str], *, order: str = "ymd") -> Stamps:
-    return stamps_of(pl.DataFrame({"at": texts}), CsvMapping(stamp="at", date_order=order))
+    return StampReader(CsvMapping(stamp="at", date_order=order)).read(pl.DataFrame({"at": texts}))
 
 
 @pytest.mark.parametrize(
@@ -96,6 +96,29 @@ def test_what_is_no_stamp_stays_none_among_good_ones(wrong: str) -> None:
     read = _read(["2023-01-02 01:30:00", wrong])
     assert read.seconds[0] == JANUARY_2ND_1_30
     assert np.isnan(read.seconds[1])
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.sampled_from(
+                ["2023-01-02 01:30", "2023-01-02 02:00", " 2023-01-02T01:30", "2023-01-02 01:30Z",
+                 "2023-01-02 03:00+01:00", "2023-02-30", "soon"]
+            ),
+            min_size=1,
+            max_size=4,
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)  # fmt: skip
+def test_what_a_stamp_means_is_the_same_whatever_part_came_before(parts: list[list[str]]) -> None:
+    reader = StampReader(CsvMapping(stamp="at", date_order="ymd"))
+    for texts in parts:
+        read = reader.read(pl.DataFrame({"at": texts}), is_repeated=True)
+        alone = _read(texts)
+        np.testing.assert_array_equal(read.seconds, alone.seconds)
+        assert read.is_instant == alone.is_instant
 
 
 def test_the_doubled_hour_of_many_meters_is_placed_in_the_time_of_one() -> None:

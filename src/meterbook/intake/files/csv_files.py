@@ -33,7 +33,7 @@ from meterbook.intake.files.table_readings import TableReader
 from meterbook.intake.files.text_lines import csv_fields
 
 HEAD_BYTES = 256 << 10
-PART_BYTES = 16 << 20  # half a million London rows
+PART_BYTES = 4 << 20  # 120,000 London rows: memory is used again rather than more of it
 LINE_BYTES_MAX = 100_000
 _MUST_BE_SAID = frozenset({"date_order", "unit", "energy"})
 _UTC = time_zone("UTC")

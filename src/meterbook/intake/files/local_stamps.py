@@ -10,6 +10,7 @@ first it is the second. When they go forward an hour does not exist; a stamp in 
     UTC    23:30  00:00  00:30  01:00  01:30  02:00
 """
 
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -41,23 +42,22 @@ def local_instants(stamps: IntColumn, *, zone: ZoneInfo, group: IntColumn) -> Lo
     Return the instants of local stamps.
 
     :param stamps: seconds since 1970-01-01 00:00 on the local clock, in the file's order.
-    :param group: whose stamps they are: order counts within one group only, shape (n,).
+    :param group: whose stamps they are, 0 or more: order counts within one group only, shape (n,).
     """
     if not len(stamps):
         return LocalInstants(stamps, 0, 0)
     # A damaged year must not make us walk through millennia; such a stamp is refused later on.
     first, last = np.clip([stamps.min(), stamps.max()], 0, _LAST).tolist()
-    changes, offsets = _changes(first, last, zone)
+    changes, offsets = _changes(first // _DAY_S - 2, last // _DAY_S + 3, zone)
+    if not len(changes):
+        return LocalInstants(stamps - offsets[0], 0, 0)
     # On the local clock a change begins and ends at two times: before it, and after it.
     before, after = changes + offsets[:-1], changes + offsets[1:]
     lows, highs = np.minimum(before, after), np.maximum(before, after)
     index = np.searchsorted(lows, stamps, side="right")
     near = np.maximum(index - 1, 0)
-    between = np.zeros(len(stamps), dtype=bool)
-    falls = np.zeros(len(stamps), dtype=bool)
-    if len(changes):
-        between = (index > 0) & (stamps < highs[near])
-        falls = (after < before)[near]
+    between = (index > 0) & (stamps < highs[near])
+    falls = (after < before)[near]
     instant = stamps - offsets[index]
     doubled, skipped = between & falls, between & ~falls
     instant[skipped] = NO_SUCH_TIME
@@ -68,13 +68,12 @@ def local_instants(stamps: IntColumn, *, zone: ZoneInfo, group: IntColumn) -> Lo
     return LocalInstants(instant, int(doubled.sum()), int(skipped.sum()))
 
 
-def _changes(first: int, last: int, zone: ZoneInfo) -> tuple[IntColumn, IntColumn]:
+@lru_cache(maxsize=64)  # the parts of a file lie in the same years
+def _changes(first_day: int, end_day: int, zone: ZoneInfo) -> tuple[IntColumn, IntColumn]:
     """Return when the clock changes, shape (m,), and its offsets around that, shape (m + 1,)."""
-    begin, end = first - 2 * _DAY_S, last + 2 * _DAY_S
-    days = range(begin - begin % _DAY_S, end + _DAY_S, _DAY_S)
-    offsets = [_offset_s(begin, zone)]
+    offsets = [_offset_s(first_day * _DAY_S, zone)]
     changes: list[int] = []
-    for day in days:
+    for day in range(first_day * _DAY_S, end_day * _DAY_S, _DAY_S):
         if _offset_s(day + _DAY_S, zone) == _offset_s(day, zone):
             continue
         for instant in range(day + _STEP_S, day + _DAY_S + 1, _STEP_S):
@@ -109,9 +108,9 @@ def _is_first(
 
 def _descending(stamps: IntColumn, group: IntColumn) -> set[int]:
     """Return the groups whose stamps fall more often than they rise."""
-    order = np.argsort(group, kind="stable")
-    steps, own = np.sign(np.diff(stamps[order])), group[order]
-    within = own[1:] == own[:-1]
-    falling, inverse = np.unique(own[1:][within], return_inverse=True)
-    sums = np.bincount(inverse, weights=steps[within], minlength=len(falling))
-    return set(falling[sums < 0].tolist())
+    if (group[1:] < group[:-1]).any():
+        order = np.argsort(group, kind="stable")
+        stamps, group = stamps[order], group[order]
+    within = np.flatnonzero(group[1:] == group[:-1])
+    steps = np.sign(stamps[within + 1] - stamps[within])
+    return set(np.flatnonzero(np.bincount(group[within], weights=steps) < 0).tolist())

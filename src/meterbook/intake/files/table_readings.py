@@ -22,7 +22,7 @@ from meterbook.intake.files.csv_guess import EMPTY, ESTIMATED
 from meterbook.intake.files.csv_mapping import CsvMapping
 from meterbook.intake.files.local_stamps import NO_SUCH_TIME, local_instants
 from meterbook.intake.files.parsed import DAY_S, OWN, PartBuilder, Series
-from meterbook.intake.files.table_stamps import Stamps, stamps_of
+from meterbook.intake.files.table_stamps import StampReader, Stamps
 
 _KWH = {"wh": 0.001, "kwh": 1.0, "mwh": 1000.0}
 _FLOWS = {
@@ -46,6 +46,8 @@ class TableReader:
         self._zone = time_zone(mapping.zone) if mapping.zone else zone
         minutes = mapping.interval_minutes
         self._interval_s = None if minutes is None else minutes * 60
+        self._stamps = StampReader(mapping)
+        self._ends = StampReader(msgspec.structs.replace(mapping, stamp=mapping.ends, time=""))
 
     def take(self, table: pl.DataFrame, lines: IntColumn) -> None:
         """Add the readings of some rows; `lines` numbers them, shape (n,)."""
@@ -57,7 +59,7 @@ class TableReader:
         meters, names = self._meters(table)
         self._place(table, meters, names, lines)
         is_repeated = len(names) >= _METERS_MANY
-        stamps = stamps_of(table, self._mapping, is_repeated=is_repeated)
+        stamps = self._stamps.read(table, is_repeated=is_repeated)
         fine = ~np.isnan(stamps.seconds) & (meters >= 0)
         self._reject(~fine & (meters >= 0), lines, "has no date or time of a known form")
         self._reject(meters < 0, lines, "names no meter, or with more than 64 characters")
@@ -207,8 +209,7 @@ class TableReader:
         if not self._mapping.ends:
             length_s = self._length(instants[fine], group[fine])
             return np.full(len(instants), length_s, dtype=np.int64), fine
-        mapping = msgspec.structs.replace(self._mapping, stamp=self._mapping.ends, time="")
-        ends = stamps_of(table, mapping)
+        ends = self._ends.read(table)
         there = fine & ~np.isnan(ends.seconds)
         seconds = np.where(there, ends.seconds, 0).astype(np.int64)
         ends_at, there = self._instants(seconds, ends, group, there, lines)

@@ -16,6 +16,7 @@ _QUICK = {
             "%d-%m-%Y %H:%M:%S", "%d-%m-%Y %H:%M"),
     "mdy": ("%m/%d/%Y %H:%M:%S", "%m/%d/%Y %H:%M"),
 }  # fmt: skip
+_KNOWN_MAX = 1 << 18  # 15 years of half hours: more are no longer those that homes share
 _SUFFIXES_MAX = 50  # fractions and offsets: a column has one or two of them
 _SUFFIX = r"\s*(?:Z|UTC|[+-]\d{2}(?::?\d{2})?)?"
 _FRACTION = r"(?:[.,]0+)?"
@@ -41,39 +42,70 @@ class Stamps(msgspec.Struct, frozen=True):
     """They carry their offset."""
 
 
-def stamps_of(table: pl.DataFrame, mapping: CsvMapping, *, is_repeated: bool = False) -> Stamps:
+class StampReader:
     """
-    Return the stamp of each row, shape (n,).
+    Reads the stamps of one file, part after part.
 
-    :param is_repeated: most stamps stand there several times, as with several meters.
+    Many homes have the same ones: each different stamp of a file is then read once.
     """
-    column = table[mapping.stamp or ""]
-    if mapping.time:
-        column = (column.cast(pl.String) + " " + table[mapping.time].cast(pl.String)).alias("stamp")
+
+    def __init__(self, mapping: CsvMapping) -> None:
+        self._mapping = mapping
+        self._forget()
+
+    def _forget(self) -> None:
+        # Categories with a name would keep every stamp as long as the process lives.
+        kind = pl.Categorical(pl.Categories.random())
+        # Codes last as long as a column does that has them: this one stays, and stays empty.
+        self._codes = pl.Series(dtype=kind)
+        self._known = Stamps(np.empty(0), is_instant=False)
+
+    def read(self, table: pl.DataFrame, *, is_repeated: bool = False) -> Stamps:
+        """
+        Return the stamp of each row, shape (n,).
+
+        :param is_repeated: most stamps stand there several times, as with several meters.
+        """
+        mapping = self._mapping
+        column = table[mapping.stamp or ""]
+        if mapping.time:
+            times = table[mapping.time].cast(pl.String)
+            column = (column.cast(pl.String) + " " + times).alias("stamp")
+        if column.dtype != pl.String:
+            return _of_typed(column)
+        order = mapping.date_order or "ymd"
+        if is_repeated and not column.null_count():
+            return self._of_repeated(column, order)
+        return _read(column.str.strip_chars(), order)
+
+    def _of_repeated(self, column: pl.Series, order: str) -> Stamps:
+        coded = column.cast(self._codes.dtype)
+        codes = coded.to_physical().to_numpy()
+        count = len(self._known.seconds)
+        if int(codes.max()) >= count:
+            different = coded.filter(codes >= count).unique()
+            new = _read(different.cast(pl.String).str.strip_chars(), order)
+            if count and new.is_instant != self._known.is_instant:
+                # Which of them are right, those with an offset or those without, this part says.
+                self._forget()
+                return self._of_repeated(column, order)
+            seconds = np.concatenate([self._known.seconds, np.empty(len(different))])
+            seconds[different.to_physical().to_numpy()] = new.seconds
+            self._known = Stamps(seconds, is_instant=new.is_instant)
+        read = Stamps(self._known.seconds[codes], is_instant=self._known.is_instant)
+        if len(self._known.seconds) > _KNOWN_MAX or np.isnan(self._known.seconds).any():
+            self._forget()
+        return read
+
+
+def _of_typed(column: pl.Series) -> Stamps:
     if isinstance(column.dtype, pl.Datetime):
         seconds = column.dt.epoch("s").cast(pl.Float64).fill_null(np.nan).to_numpy()
         return Stamps(seconds, is_instant=column.dtype.time_zone is not None)
     if column.dtype == pl.Date:
         days = column.cast(pl.Datetime("ms")).dt.epoch("s")
         return Stamps(days.cast(pl.Float64).fill_null(np.nan).to_numpy(), is_instant=False)
-    if column.dtype != pl.String:
-        return Stamps(np.full(table.height, np.nan), is_instant=False)
-    order = mapping.date_order or "ymd"
-    if is_repeated and not column.null_count():
-        return _of_repeated(column, order)
-    return _read(column.str.strip_chars(), order)
-
-
-def _of_repeated(column: pl.Series, order: str) -> Stamps:
-    """Return the stamps of many homes, each different one read once: less than half the time."""
-    own = pl.Categories.random()  # named ones would keep every stamp as long as the process lives
-    coded = column.cast(pl.Categorical(own))
-    different = coded.unique()
-    read = _read(different.cast(pl.String).str.strip_chars(), order)
-    codes = different.to_physical().to_numpy()
-    seconds = np.empty(int(codes.max()) + 1)
-    seconds[codes] = read.seconds
-    return Stamps(seconds[coded.to_physical().to_numpy()], is_instant=read.is_instant)
+    return Stamps(np.full(len(column), np.nan), is_instant=False)
 
 
 def _read(column: pl.Series, order: str) -> Stamps:
