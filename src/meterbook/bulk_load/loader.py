@@ -1,9 +1,8 @@
 """
 Loads columns of readings: ended local days into the ledger, the open day into the daybook.
 
-    readings ──► settled ──► local slots ──┬─ ended days ──► fold ──► ledger, next revision if
-                                           │                           the day is there already
-                                           └─ open day ────► daybook
+    readings ──► placed ──┬─ ended days ──► ledger, next revision if the day is there already
+                          └─ open day ────► daybook
 
 What is loaded arrived last: what waits in the daybook for the same days is taken into the ledger
 first, and then a different value counts from now on, the earlier one is kept. Only where the
@@ -20,7 +19,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from meterbook import daybook, ledger
-from meterbook.bulk_load.local_slots import LocalSlots, local_slots, summed_up
+from meterbook.bulk_load.placing import placed
 from meterbook.day_close import (
     close_channels,
     in_serial_transaction,
@@ -28,9 +27,9 @@ from meterbook.day_close import (
     put_new_days,
 )
 from meterbook.domain.closed_days import ClosedDay, merge
-from meterbook.domain.day_tables import DayTable, fold
+from meterbook.domain.day_tables import DayTable
 from meterbook.domain.local_days import day_bounds, day_number, local_day, midnight, numbered_day
-from meterbook.domain.reading_columns import IntColumn, ReadingColumns, distinct, settled
+from meterbook.domain.reading_columns import IntColumn, ReadingColumns, distinct
 from meterbook.domain.readings import Quality, Reading
 from meterbook.rollups.upkeep import settle_all
 from meterbook.storage.channel_ranges import ChannelRange
@@ -144,33 +143,31 @@ def load_channels(
     if not len(columns):
         return LoadReport()
     interval_s = _interval_s(connection, distinct(columns.source), zone=zone)
-    once = settled(columns)
     from_s = file_interval_s or interval_s
-    placed = _placed(once.readings, zone=zone, from_s=from_s, to_s=interval_s, now=now)
+    found = placed(columns, zone=zone, from_s=from_s, to_s=interval_s, now=now)
     take_waiting(
         connection,
-        channel_id=placed.closed.readings.source,
-        day=placed.closed.day,
+        channel_id=found.closed.channel_id,
+        day=found.closed.day,
         interval_s=interval_s,
         zone=zone,
         now=now,
     )
-    folded = fold(placed.closed.columns())
-    days = _load_table(connection, folded, zone=zone, now=now, book_stands=book_stands)
+    days = _load_table(connection, found.closed, zone=zone, now=now, book_stands=book_stands)
     if book_stands:
-        open_, differing = _unknown_to_daybook(connection, placed.open)
+        open_, differing = _unknown_to_daybook(connection, found.open)
         days = msgspec.structs.replace(days, differing=days.differing + differing)
     else:
-        open_ = placed.open
-        keep_superseded(connection, _readings(once.superseded), now=now)
+        open_ = found.open
+        keep_superseded(connection, _readings(found.superseded), now=now)
     daybook.record_readings(connection, _readings(open_), received_at_ms=now * 1000)
     return msgspec.structs.replace(
         days,
         readings=len(columns),
-        repeated=once.repeated,
-        conflicts=len(once.superseded),
-        off_grid=placed.off_grid,
-        unplaced=placed.unplaced,
+        repeated=found.repeated,
+        conflicts=len(found.superseded),
+        off_grid=found.off_grid,
+        unplaced=found.unplaced,
         open_readings=len(open_),
         **_span(columns),
     )
@@ -179,22 +176,6 @@ def load_channels(
 def _span(columns: ReadingColumns) -> dict[str, int]:
     first, last = int(columns.starts_at.min()), int(columns.starts_at.max())
     return {"first_starts_at": first, "last_starts_at": last}
-
-
-class _Placed(msgspec.Struct, frozen=True):
-    closed: LocalSlots
-    open: ReadingColumns
-    off_grid: int
-    unplaced: int
-
-
-def _placed(
-    readings: ReadingColumns, *, zone: ZoneInfo, from_s: int, to_s: int, now: int
-) -> _Placed:
-    slots, off_grid = local_slots(readings, zone=zone, interval_s=from_s)
-    ended = slots.day_ends_at <= now
-    open_, unplaced = summed_up(slots.only(~ended).readings, zone=zone, from_s=from_s, to_s=to_s)
-    return _Placed(slots.only(ended), open_, off_grid, unplaced)
 
 
 def _load_table(

@@ -1,6 +1,7 @@
 """Where readings lie: the local day and the interval of each, for whole columns at once."""
 
-from datetime import timedelta
+from datetime import date, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -60,23 +61,27 @@ def local_slots(
     """
     first = local_day(int(readings.starts_at.min()), zone)
     last = local_day(int(readings.starts_at.max()), zone)
-    number = day_number(first)
-    midnights = np.array(
-        [midnight(first + timedelta(days=i), zone) for i in range((last - first).days + 2)],
-        dtype=np.int64,
-    )
+    midnights = _midnights(first, last + timedelta(days=1), zone)
     index = _day_of(readings.starts_at, midnights)
     lengths = np.diff(midnights)
     # A day that the calendar skips has no interval, not even where the day is the interval.
     slots = (lengths > 0).astype(np.int64) if interval_s == DAY_S else lengths // interval_s
     since_midnight = (readings.starts_at - midnights[index]).astype(np.int32)
     slot = (since_midnight // interval_s).astype(np.int64)
-    placed = LocalSlots(readings, index + number, slot, slots[index], midnights[index + 1])
+    placed = LocalSlots(
+        readings, index + day_number(first), slot, slots[index], midnights[index + 1]
+    )
     # Where a zone once moved by odd minutes, the end of that day is shorter than an interval.
     on_grid = (since_midnight == slot * interval_s) & (slot < placed.slots_in_day)
     if on_grid.all():
         return placed, 0
     return placed.only(on_grid), int((~on_grid).sum())
+
+
+@lru_cache(maxsize=64)  # channel after channel has the same days
+def _midnights(first: date, last: date, zone: ZoneInfo) -> IntColumn:
+    days = range((last - first).days + 1)
+    return np.array([midnight(first + timedelta(days=n), zone) for n in days], dtype=np.int64)
 
 
 def _day_of(starts_at: IntColumn, midnights: IntColumn) -> IntColumn:

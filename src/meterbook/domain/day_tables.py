@@ -133,3 +133,28 @@ def table_of(days: Sequence[ClosedDay]) -> DayTable:
         np.array([day.day for day in days], dtype=np.int64),
         slots, amounts, present, qualities,
     )  # fmt: skip
+
+
+def tables_as_one(tables: Sequence[DayTable]) -> DayTable:
+    """Return the rows of tables that have no channel and day in common, by day and channel."""
+    if len(tables) == 1:
+        return tables[0]
+    day = np.concatenate([table.day for table in tables])
+    channel_id = np.concatenate([table.channel_id for table in tables])
+    order = np.lexsort((channel_id, day))
+    row_of = np.empty(len(order), dtype=np.int64)
+    row_of[order] = np.arange(len(order))
+    shape = (len(order), max(table.amounts.shape[1] for table in tables))
+    slots = np.empty(len(order), dtype=np.int64)
+    amounts = np.zeros(shape, dtype=np.int64)
+    present = np.zeros(shape, dtype=bool)
+    qualities = np.full(shape, int(Quality.RAW), dtype=np.uint8)
+    begin = 0
+    for table in tables:
+        rows, length = row_of[begin : begin + len(table)], table.amounts.shape[1]
+        slots[rows] = table.slots
+        amounts[rows, :length] = table.amounts
+        present[rows, :length] = table.present
+        qualities[rows, :length] = table.qualities
+        begin += len(table)
+    return DayTable(channel_id[order], day[order], slots, amounts, present, qualities)

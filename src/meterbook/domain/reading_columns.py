@@ -32,8 +32,8 @@ class ReadingColumns(msgspec.Struct, frozen=True):
     def __len__(self) -> int:
         return len(self.source)
 
-    def only(self, wanted: npt.NDArray[np.bool_] | IntColumn) -> "ReadingColumns":
-        """Return the readings that a mask or a list of positions picks."""
+    def only(self, wanted: npt.NDArray[np.bool_] | IntColumn | slice) -> "ReadingColumns":
+        """Return the readings that a mask, a list of positions or a slice picks."""
         return ReadingColumns(
             self.source[wanted], self.starts_at[wanted], self.amount[wanted], self.quality[wanted]
         )
