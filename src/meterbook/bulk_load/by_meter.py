@@ -58,7 +58,9 @@ def load_by_meter(
         return LoadReport()
     numbers = distinct(columns.source)
     known = known_or_new(connection, numbers, default_zone=default_zone, now=now)
-    channel_ids = channels_of(columns, numbers, known)
+    positions = looked_up(columns.source, numbers, np.arange(len(numbers)))
+    columns = msgspec.structs.replace(columns, source=positions)
+    channel_ids = channels_of(columns, numbers.tolist(), known)
     columns = msgspec.structs.replace(columns, source=channel_ids)
     report = LoadReport()
     for group in groups(connection, columns):
@@ -139,14 +141,20 @@ def known_or_new(
 
 
 def channels_of(
-    columns: ReadingColumns, numbers: IntColumn, known: dict[int, list[meters.Installation]]
+    columns: ReadingColumns, numbers: Sequence[int], known: dict[int, list[meters.Installation]]
 ) -> IntColumn:
-    """Return the channel of each reading whose source is a meter ID, shape (n,)."""
-    first = np.array([known[number][0].channel_id for number in numbers.tolist()], dtype=np.int64)
-    channel_ids = looked_up(columns.source, numbers, first)
-    for number in numbers.tolist():
-        for later in known[number][1:]:
-            mask = (columns.source == number) & (columns.starts_at >= later.installed_at)
+    """
+    Return the channel of each reading, shape (n,).
+
+    :param columns: their source is a position among the numbers.
+    :param numbers: meter IDs; those of which there is a reading are known.
+    """
+    places = [known.get(number, ()) for number in numbers]
+    first = [place[0].channel_id if place else 0 for place in places]
+    channel_ids: IntColumn = np.array(first, dtype=np.int64)[columns.source]
+    for position, place in enumerate(places):
+        for later in place[1:]:
+            mask = (columns.source == position) & (columns.starts_at >= later.installed_at)
             channel_ids[mask] = later.channel_id
     return channel_ids
 

@@ -44,18 +44,20 @@ def load_by_series(
     report = LoadReport()
     if not len(readings):
         return report
-    meter_of = np.array([one.meter_id for one in series], dtype=np.int64)
-    known = known_or_new(connection, distinct(meter_of), default_zone=default_zone, now=now)
+    meter_of = [one.meter_id for one in series]
+    every = np.unique(np.array(meter_of, dtype=np.int64))
+    known = known_or_new(connection, every, default_zone=default_zone, now=now)
     for kind in dict.fromkeys((one.flow, one.interval_s) for one in series):
         flow, interval_s = kind
         members = np.array([(one.flow, one.interval_s) == kind for one in series])
         picked = readings if members.all() else readings.only(members[readings.source])
         if not len(picked):
             continue
-        picked = msgspec.structs.replace(picked, source=meter_of[picked.source])
-        numbers = distinct(picked.source)
-        places = known if flow == Flow.IMPORT else _exporting(connection, known, numbers.tolist())
-        channel_ids = channels_of(picked, numbers, places)
+        places = known
+        if flow == Flow.EXPORT:
+            there = {meter_of[position] for position in distinct(picked.source).tolist()}
+            places = _exporting(connection, known, sorted(there))
+        channel_ids = channels_of(picked, meter_of, places)
         for group in groups(connection, msgspec.structs.replace(picked, source=channel_ids)):
             loaded = load_channels(
                 connection,

@@ -29,7 +29,7 @@ from meterbook.day_close import (
 from meterbook.domain.closed_days import ClosedDay, merge
 from meterbook.domain.day_tables import DayTable
 from meterbook.domain.local_days import day_bounds, day_number, local_day, midnight, numbered_day
-from meterbook.domain.reading_columns import IntColumn, ReadingColumns, distinct
+from meterbook.domain.reading_columns import IntColumn, QualityColumn, ReadingColumns, distinct
 from meterbook.domain.readings import Quality, Reading
 from meterbook.rollups.upkeep import settle_all
 from meterbook.storage.channel_ranges import ChannelRange
@@ -92,7 +92,7 @@ def load(
     channel_id: IntColumn,
     starts_at: IntColumn,
     amount: IntColumn,
-    quality: IntColumn,
+    quality: QualityColumn,
     zone: ZoneInfo,
     now: int,
     book_stands: bool = False,
@@ -101,7 +101,7 @@ def load(
     """
     Load readings of channels of one zone and interval length, all or none, in one transaction.
 
-    :param channel_id: with the other columns of shape (n,), int64, in order of arrival.
+    :param channel_id: with the other columns of shape (n,), in order of arrival.
     :param book_stands: where the book has another value, it stays and is counted as differing.
     :param on_progress: called at the end with the number of readings.
     :raises MixedChannelsError: if the channels do not fit together.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from meterbook.domain.reading_columns import IntColumn
+from meterbook.domain.reading_columns import IntColumn, QualityColumn
 from meterbook.domain.readings import Quality
 
 
@@ -56,7 +56,7 @@ class DayColumns(msgspec.Struct, frozen=True):
     slot: IntColumn
     """Index of the interval in its local day."""
     amount: IntColumn
-    quality: IntColumn
+    quality: QualityColumn
     slots_in_day: IntColumn
     """How many intervals that local day has."""
 

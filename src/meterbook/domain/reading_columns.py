@@ -13,6 +13,8 @@ import numpy.typing as npt
 from meterbook.domain.readings import Quality
 
 IntColumn = npt.NDArray[np.int64]
+QualityColumn = npt.NDArray[np.integer]
+"""`Quality` as numbers of any width: files make them of one byte."""
 _SPARSE = 8  # above this many possible keys for each that is there, sorting costs less memory
 _FEW = 1 << 16
 
@@ -26,8 +28,8 @@ class ReadingColumns(msgspec.Struct, frozen=True):
     """Start of the interval, UTC epoch seconds, shape (n,)."""
     amount: IntColumn
     """Whole Wh, shape (n,)."""
-    quality: IntColumn
-    """`Quality`, shape (n,)."""
+    quality: QualityColumn
+    """Shape (n,)."""
 
     def __len__(self) -> int:
         return len(self.source)
@@ -53,7 +55,9 @@ def reading_columns(
     source: IntColumn, starts_at: IntColumn, amount: IntColumn, *, quality: Quality = Quality.RAW
 ) -> ReadingColumns:
     """Return the columns of readings that all have one quality."""
-    return ReadingColumns(source, starts_at, amount, np.full(len(source), int(quality)))
+    return ReadingColumns(
+        source, starts_at, amount, np.full(len(source), int(quality), dtype=np.int8)
+    )
 
 
 def joined(parts: list[ReadingColumns]) -> ReadingColumns:

@@ -163,6 +163,7 @@ def _store_once(
 ) -> tuple[LoadReport, FoundMeters]:
     now = request.parse.now
     some, readings = together(parts)
+    parts.clear()  # not to hold them twice
 
     def work(connection: sa.Connection) -> tuple[LoadReport, FoundMeters]:
         found = find_meters(

@@ -16,7 +16,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from meterbook.domain.reading_columns import IntColumn, ReadingColumns, distinct, joined
+from meterbook.domain.reading_columns import (
+    IntColumn,
+    QualityColumn,
+    ReadingColumns,
+    distinct,
+    joined,
+)
 from meterbook.domain.readings import HALF_HOUR_S, Flow, Quality
 from meterbook.intake.files.csv_mapping import CsvMapping
 
@@ -124,7 +130,7 @@ class PartBuilder:
         *,
         starts_at: IntColumn | Sequence[int],
         amount: IntColumn | Sequence[int],
-        quality: IntColumn | Sequence[int] | Quality,
+        quality: QualityColumn | Sequence[int] | Quality,
         lines: IntColumn | Sequence[int] | int,
     ) -> None:
         """
@@ -139,7 +145,7 @@ class PartBuilder:
             source=number,
             starts_at=starts,
             amount=np.asarray(amount, dtype=np.int64),
-            quality=np.broadcast_to(np.asarray(quality, dtype=np.int64), starts.shape),
+            quality=np.broadcast_to(np.asarray(quality, dtype=np.int8), starts.shape),
             lines=np.broadcast_to(np.asarray(lines, dtype=np.int64), starts.shape),
         )
 
@@ -150,7 +156,7 @@ class PartBuilder:
         source: IntColumn,
         starts_at: IntColumn,
         amount: IntColumn,
-        quality: IntColumn,
+        quality: QualityColumn,
         lines: IntColumn,
     ) -> None:
         """

@@ -15,7 +15,7 @@ import polars.selectors as cs
 
 from meterbook.domain.local_days import is_zone, time_zone
 from meterbook.domain.meter_ids import METER_ID_MAX
-from meterbook.domain.reading_columns import IntColumn, distinct
+from meterbook.domain.reading_columns import IntColumn, QualityColumn, distinct
 from meterbook.domain.readings import HALF_HOUR_S, QUALITY_WORDS, Flow, Quality
 from meterbook.domain.units import kwh_column_to_wh
 from meterbook.intake.files.csv_guess import EMPTY, ESTIMATED
@@ -140,7 +140,7 @@ class TableReader:
         interval_s: int,
         instants: IntColumn,
         amounts: IntColumn,
-        qualities: IntColumn,
+        qualities: QualityColumn,
         lines: IntColumn,
         wanted: Mask,
     ) -> None:
@@ -291,7 +291,7 @@ class TableReader:
             list(_FLOWS), [int(flow) for flow in _FLOWS.values()], default=0, return_dtype=pl.Int64
         ).to_numpy()
 
-    def _qualities(self, table: pl.DataFrame, lines: IntColumn) -> IntColumn:
+    def _qualities(self, table: pl.DataFrame, lines: IntColumn) -> QualityColumn:
         found = self._worded_qualities(table, lines)
         if not self._mapping.estimated:
             return found
@@ -304,13 +304,13 @@ class TableReader:
         estimate = np.where(said > 0, int(Quality.ESTIMATED_LIKE_DAY), found)
         return np.where(said < 0, -1, np.where(found == int(Quality.RAW), estimate, found))
 
-    def _worded_qualities(self, table: pl.DataFrame, lines: IntColumn) -> IntColumn:
+    def _worded_qualities(self, table: pl.DataFrame, lines: IntColumn) -> QualityColumn:
         if not self._mapping.quality:
-            return np.full(table.height, int(Quality.RAW), dtype=np.int64)
+            return np.full(table.height, int(Quality.RAW), dtype=np.int8)
         words = table[self._mapping.quality].cast(pl.String).fill_null("").str.to_lowercase()
         found = words.replace_strict(
             ["", *_QUALITIES], [int(Quality.RAW), *_QUALITIES.values()],
-            default=-1, return_dtype=pl.Int64,
+            default=-1, return_dtype=pl.Int8,
         ).to_numpy()  # fmt: skip
         self._reject(found < 0, lines, "has a quality that is no word of ours")
         return found
