@@ -31,13 +31,12 @@ from meterbook.imports.run import (
     report_of,
     run_import,
 )
-from meterbook.intake.files.csv_parts import PART_BYTES
 from meterbook.registry.import_log import record_import
 from meterbook.registry.meters import zones_of
 from meterbook.storage.database import Database
 
 READINGS_PER_COMMIT = 500_000  # a quarter of a second of other writers' waiting
-BYTES_AHEAD = PART_BYTES  # of files parsed and waiting to be stored: bounds the memory
+BYTES_AHEAD = 64 << 20  # of files parsed and waiting to be stored: bounds the memory
 THREADS = 2  # Polars parses on all cores by itself
 _DAYS_MAX = 1 << 22
 

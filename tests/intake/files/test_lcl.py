@@ -3,7 +3,9 @@
 import io
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +16,7 @@ from meterbook.intake.files import lcl
 from meterbook.intake.files.broken import BrokenFileError
 from meterbook.intake.files.csv_parts import CsvPart, csv_parts
 from meterbook.intake.files.lcl import LclLimits, LclPart, lcl_parts
-from meterbook.intake.files.parsed import LineNote
+from meterbook.intake.files.parsed import LeftOut, LineNote, ParseOptions
 from meterbook.intake.files.sources import FileSource
 
 NOW = 1_760_000_000
@@ -164,13 +166,18 @@ def test_the_quick_way_reads_what_the_careful_way_reads(
     if not rows:
         return
 
-    quick = lcl._quick(part.body, LIMITS)
+    quick = _quick(part.body)
     careful, rejected = lcl._careful(part, LIMITS)
 
     assert quick is not None
     assert rejected == []
     for name in careful.__struct_fields__:
         assert getattr(quick, name).tolist() == getattr(careful, name).tolist()
+
+
+def _quick(body: bytes) -> lcl._Rows | None:
+    table = lcl._table(body)
+    return None if table is None else lcl._quick(table, LIMITS)
 
 
 cells = st.tuples(
@@ -189,13 +196,28 @@ def test_whatever_the_quick_way_takes_the_careful_way_reads_the_same(
 ) -> None:
     part = CsvPart(None, (",".join(row) + "\n").encode(), 2)
 
-    quick = lcl._quick(part.body, LIMITS)
+    quick = _quick(part.body)
 
     if quick is not None:
         careful, rejected = lcl._careful(part, LIMITS)
         assert rejected == []
         for name in careful.__struct_fields__:
             assert getattr(quick, name).tolist() == getattr(careful, name).tolist()
+
+
+def test_lines_of_many_small_pieces_are_told_by_their_number_in_the_file(tmp_path: Path) -> None:
+    lines = [f"MAC000001,2013-01-{day:02d} 00:30:00,{day}" for day in range(1, 29)]
+    lines[20] = "MAC000001,2013-01-21 00:30:00,Null"
+    lines[25] = "MAC000001,soon,1"
+    path = written(tmp_path, *lines)
+    options = ParseOptions(now=NOW)
+
+    with patch.object(lcl, "csv_parts", partial(csv_parts, part_bytes=200)):
+        [part] = lcl.read_lcl(FileSource(path), options)
+
+    assert len(part.readings) == 26
+    assert part.left_out == {"Null": LeftOut(1, 22)}
+    assert [note.line for note in part.rejected] == [27]
 
 
 def test_parts_of_a_large_file_hold_every_line_once_and_keep_a_home_together(

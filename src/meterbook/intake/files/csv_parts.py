@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import msgspec
 
-PART_BYTES = 64 << 20  # 1.5 million London rows: 100 MiB of columns
+PART_BYTES = 4 << 20  # 100,000 London rows: memory is used again rather than more of it
 LINE_BYTES_MAX = 10_000
 
 

@@ -11,9 +11,11 @@ line by line, which finds the line and column of what is wrong.
 
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 import numpy as np
@@ -24,15 +26,19 @@ from meterbook.domain.reading_columns import (
     IntColumn,
     ReadingColumns,
     distinct,
+    joined,
+    looked_up,
     reading_columns,
     settled,
 )
 from meterbook.domain.readings import HALF_HOUR_S
 from meterbook.domain.units import kwh_column_to_wh, kwh_to_wh
+from meterbook.intake.files.ahead import ahead
 from meterbook.intake.files.broken import BrokenFileError
 from meterbook.intake.files.csv_parts import CsvPart, csv_parts
 from meterbook.intake.files.parsed import (
     OWN,
+    PART_READINGS,
     REJECTED_KEPT_MAX,
     FilePart,
     LeftOut,
@@ -47,6 +53,7 @@ _HEADERS = (
     ("lclid", "tstp", "energy(kwh/hh)"),
     ("lclid", "datetime", "kwh/hh (per half hour)"),
 )
+_COLUMNS = ["home", "stamp", "kwh"]
 _HOME = re.compile(r"[A-Za-z]{0,8}([0-9]{1,9})", re.ASCII)
 _STAMP = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.0{1,7})?", re.ASCII
@@ -102,11 +109,9 @@ def lcl_parts(source: FileSource, *, limits: LclLimits) -> Iterator[LclPart]:
 
     :raises BrokenFileError: if it is no London CSV.
     """
-    with source.opened() as file:
-        for part in csv_parts(file):
-            if part.header is not None:
-                _check_header(source.name, part.header)
-            yield _part(part, limits)
+    with source.opened() as file, closing(ahead(_splits(file, source.name))) as splits:
+        for split in splits:
+            yield _part(split, limits)
 
 
 def read_lcl(source: FileSource, options: ParseOptions) -> Iterator[FilePart]:
@@ -120,26 +125,38 @@ def read_lcl(source: FileSource, options: ParseOptions) -> Iterator[FilePart]:
         reading_kwh_max=options.reading_kwh_max,
         stamp_is_end=bool(options.stamp_is_end),
     )
+    waiting: list[LclPart] = []
     for part in lcl_parts(source, limits=limits):
-        numbers = distinct(part.readings.source)
-        left_out = {
-            what: LeftOut(len(lines), lines[0])
-            for what, lines in (
-                ("Null", part.null_lines),
-                ("off the half hour", part.off_grid_lines),
-            )
-            if lines
-        }
-        yield FilePart(
-            [Series(OWN, str(number)) for number in numbers.tolist()],
-            msgspec.structs.replace(
-                part.readings, source=np.searchsorted(numbers, part.readings.source)
-            ),
-            part.rejected,
-            part.rejected_count,
-            left_out,
-            ["stamps are GMT all year"],
+        waiting.append(part)
+        if sum(one.rows for one in waiting) >= PART_READINGS:
+            yield _file_part(waiting)
+            waiting = []
+    if waiting:
+        yield _file_part(waiting)
+
+
+def _file_part(parts: list[LclPart]) -> FilePart:
+    readings = joined([part.readings for part in parts])
+    numbers = distinct(readings.source)
+    if len(numbers):
+        source = looked_up(readings.source, numbers, np.arange(len(numbers)))
+        readings = msgspec.structs.replace(readings, source=source)
+    left_out = {
+        what: LeftOut(len(lines), lines[0])
+        for what, lines in (
+            ("Null", [line for part in parts for line in part.null_lines]),
+            ("off the half hour", [line for part in parts for line in part.off_grid_lines]),
         )
+        if lines
+    }
+    return FilePart(
+        [Series(OWN, str(number)) for number in numbers.tolist()],
+        readings,
+        [note for part in parts for note in part.rejected][:REJECTED_KEPT_MAX],
+        sum(part.rejected_count for part in parts),
+        left_out,
+        ["stamps are GMT all year"],
+    )
 
 
 def is_lcl(head: bytes, _name: Path) -> bool:
@@ -154,9 +171,23 @@ def _check_header(path: Path, header: str) -> None:
         raise BrokenFileError(path, "is not the header of London CSV (LCLid,DateTime,KWH/hh ...)")
 
 
-def _part(part: CsvPart, limits: LclLimits) -> LclPart:
+class _Split(msgspec.Struct, frozen=True):
+    part: CsvPart
+    table: pl.DataFrame | None
+    """Its rows; None where they must be read line by line."""
+
+
+def _splits(file: BinaryIO, name: Path) -> Iterator[_Split]:
+    for part in csv_parts(file):
+        if part.header is not None:
+            _check_header(name, part.header)
+        yield _Split(part, _table(part.body))
+
+
+def _part(split: _Split, limits: LclLimits) -> LclPart:
+    part = split.part
     rejected: list[LineNote] = []
-    rows = _quick(part.body, limits)
+    rows = None if split.table is None else _quick(split.table, limits)
     if rows is None:
         rows, rejected = _careful(part, limits)
     missing = rows.amount == _MISSING
@@ -178,18 +209,19 @@ def _part(part: CsvPart, limits: LclLimits) -> LclPart:
     )
 
 
-def _quick(body: bytes, limits: LclLimits) -> _Rows | None:
+def _table(body: bytes) -> pl.DataFrame | None:
     if not body:
-        return _Rows(*(np.empty(0, dtype=np.int64) for _ in range(3)))
+        return pl.DataFrame(schema=dict.fromkeys(_COLUMNS, pl.String))
     try:
         table = pl.read_csv(
-            body, has_header=False, new_columns=["home", "stamp", "kwh"],
-            infer_schema=False, quote_char=None,
+            body, has_header=False, new_columns=_COLUMNS, infer_schema=False, quote_char=None,
         )  # fmt: skip
     except pl.exceptions.PolarsError:
         return None
-    if table.width != len(_HEADERS[0]) or table.height != _lines_in(body):
-        return None
+    return table if (table.height, table.width) == (_lines_in(body), len(_COLUMNS)) else None
+
+
+def _quick(table: pl.DataFrame, limits: LclLimits) -> _Rows | None:
     stamp, kwh = pl.col("stamp"), pl.col("kwh").str.strip_chars()
     columns = table.select(
         stamp=stamp.str.head(_STAMP_CHARACTERS)
