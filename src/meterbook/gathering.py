@@ -81,7 +81,7 @@ class Gathering(Generic[Item, Result]):
         """
         Call `then` with the item's result, or with what the call raised.
 
-        The way without a task: `then` must not raise.
+        The way without a task.
 
         :raises QueueFullError: if too many wait; nothing was done, and nothing will be called.
         """
@@ -129,8 +129,19 @@ class Gathering(Generic[Item, Result]):
             batch.done.set_exception(error)
             batch.done.exception()  # marks it seen, in case every client has hung up
             for _, then in batch.called:
-                then(error)
+                _call(loop, then, error)
         else:
             batch.done.set_result(results)
             for index, then in batch.called:
-                then(results[index])
+                _call(loop, then, results[index])
+
+
+def _call(
+    loop: asyncio.AbstractEventLoop,
+    then: Callable[[Result | Exception], None],
+    result: Result | Exception,
+) -> None:
+    try:
+        then(result)
+    except Exception as error:  # noqa: BLE001 one that fails must not silence the others
+        loop.call_exception_handler({"message": "an answer was not given", "exception": error})

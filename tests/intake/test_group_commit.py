@@ -135,16 +135,24 @@ def test_a_crowd_is_cut_into_batches_of_bounded_size() -> None:
     run(scenario)
 
 
+def hang_up(_result: int | Exception) -> None:
+    raise ConnectionError
+
+
 def test_who_does_not_wait_is_called_with_the_result_or_the_reason() -> None:
     async def scenario(book: Book, commits: GroupCommit[int, int]) -> None:
         told: list[int | Exception] = []
+        failed: list[str] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _loop, what: failed.append(what["message"]))
+        commits.hand(0, hang_up)
         commits.hand(1, told.append)
         waiting = asyncio.create_task(commits.add(2))
         await asyncio.sleep(0.01)
-        assert (told, book.batches) == ([], [[1, 2]])
+        assert (told, book.batches) == ([], [[0, 1, 2]])
         book.may_end.release()
         assert await waiting == 20
-        assert told == [10]
+        assert (told, failed) == ([10], ["an answer was not given"])
         book.failure = OSError("disk full")
         commits.hand(3, told.append)
         book.may_end.release()

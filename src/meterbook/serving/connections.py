@@ -16,17 +16,26 @@ second ends those that stand still.
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from meterbook.intake.modbus.open_files import open_files_max
 from meterbook.problems import Answer, problem, problem_answer
 
 PACKET_PATH = b"/meter"
 SILENT_S_MAX = 75  # longer than nginx keeps a connection to us for later, 60 s: it never meets a
 # connection that is being closed
 CONNECTIONS_MAX = 16_384  # of one worker; an idle one takes a few KiB
+OTHER_FILES = 512  # databases, logs, hosts being polled
 HEAD_BYTES_MAX = 65_536  # of a request's line and headers, cookies included
+
+
+@cache
+def _connections_max() -> int:
+    files = open_files_max() or CONNECTIONS_MAX + OTHER_FILES
+    return max(OTHER_FILES, min(CONNECTIONS_MAX, files - OTHER_FILES))
 
 
 class PacketLane(Protocol):
@@ -88,7 +97,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """Begin, unless there are too many already."""
         super().connection_made(transport)
-        if len(self.connections) > CONNECTIONS_MAX:
+        if len(self.connections) > _connections_max():
             transport.abort()
 
     def data_received(self, piece: bytes) -> None:
