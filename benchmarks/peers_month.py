@@ -53,6 +53,7 @@ FOUR_HOURS = 8
 FILE_METERS = 100_000
 ROUNDS = 5
 CONNECTIONS = 16
+WORKERS = 2  # one process of Python has one core; the peers take both by themselves
 DAY_S = 86_400
 BEGINS, ENDS = midnight(FIRST, UTC), midnight(END, UTC)
 _DAYS = (END - FIRST).days
@@ -89,7 +90,7 @@ def readings_of_day(number: int) -> pl.DataFrame:
 
 @contextmanager
 def meterbook(folder: Path) -> Iterator[_Started]:
-    """Start Meterbook on SQLite."""
+    """Start Meterbook on SQLite, with a worker for each core."""
     mark = folder / "token"
     if not mark.exists():
         database = Database(f"sqlite:///{folder / 'meterbook.sqlite'}")
@@ -101,7 +102,7 @@ def meterbook(folder: Path) -> Iterator[_Started]:
         )  # fmt: skip
         mark.write_text(operator_token(database, now=int(time.time())), encoding="ascii")
         database.close()
-    with running_server(folder) as url:
+    with running_server(folder, workers=WORKERS) as url:
 
         def days(text: bytes) -> list[int]:
             points = msgspec.json.decode(text)["points"]

@@ -13,7 +13,8 @@ free_port = servers.free_port
 
 
 @contextmanager
-def running_server(folder: Path, *, database_url: str = "") -> Iterator[str]:
+def running_server(folder: Path, *, database_url: str = "", workers: int = 1) -> Iterator[str]:
     """Start a server on the books in a folder, or in another database, and give its URL."""
-    with servers.running_server(folder, database_url=database_url) as server:
+    command = ("-m", "meterbook", "serve", "--workers", str(workers))
+    with servers.running_server(folder, database_url=database_url, command=command) as server:
         yield server.url

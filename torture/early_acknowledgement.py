@@ -4,13 +4,13 @@ The control of the kill test: a server that acknowledges before it commits, with
 It is Meterbook in all but that; the kill test must find that it loses what it acknowledged.
 """
 
-import asyncio
+import time
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from meterbook import app
 from meterbook.daybook import Recorded
 from meterbook.domain.readings import packet_starts_at
-from meterbook.gathering import Batch
 from meterbook.intake.group_commit import GroupCommit
 from meterbook.intake.recorder import Answer, Arrival, Stored
 from meterbook.storage import database
@@ -20,15 +20,18 @@ COMMIT_S = 0.02  # as on a slow disk: without syncs a kill would seldom meet a c
 
 
 class _EarlyAcknowledgement(GroupCommit[Arrival, Answer]):
-    async def add(self, item: Arrival) -> Answer:
-        self._open_batch().items.append(item)
-        if self._in_flight is None:
-            self._in_flight = asyncio.get_running_loop().create_task(self._run())
-        return Stored(packet_starts_at(item.packet.stamp), Recorded.NEW)
+    def __init__(
+        self, commit: Callable[[list[Arrival]], Sequence[Answer]], *, queue_max: int
+    ) -> None:
+        def slowly(items: list[Arrival]) -> Sequence[Answer]:
+            time.sleep(COMMIT_S)
+            return commit(items)
 
-    async def _answer_batch(self, batch: Batch[Arrival, Answer]) -> None:
-        await asyncio.sleep(COMMIT_S)
-        await super()._answer_batch(batch)
+        super().__init__(slowly, queue_max=queue_max)
+
+    def hand(self, item: Arrival, then: Callable[[Answer | Exception], None]) -> None:
+        super().hand(item, lambda _late: None)
+        then(Stored(packet_starts_at(item.packet.stamp), Recorded.NEW))
 
 
 def create() -> app.ASGIApplication:

@@ -10,8 +10,9 @@ two of them.
 """
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -22,26 +23,24 @@ class QueueFullError(RuntimeError):
     """More wait than the limit; the sender is asked to come back."""
 
 
-class _SharedFuture(asyncio.Future[Sequence[Result]]):
-    """A future many requests wait for: one that hangs up must not cancel it for the others."""
-
-    def cancel(self, msg: object | None = None) -> bool:  # noqa: ARG002 asyncio's signature
-        return False
-
-
 class Batch(Generic[Item, Result]):
-    """Items that go together, and the future of their results."""
+    """Items that go together, and who is told of their results."""
 
-    __slots__ = ("done", "items")
+    __slots__ = ("items", "told")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self) -> None:
         """Begin without items."""
         self.items: list[Item] = []
-        self.done: _SharedFuture[Result] = _SharedFuture(loop=loop)
+        self.told: list[Callable[[Result | Exception], None]] = []
 
 
 class Gathering(Generic[Item, Result]):
-    """Gathers items of one event loop and hands them together to a thread of its own."""
+    """
+    Gathers items of one event loop and hands them together to a thread of its own.
+
+    The thread takes batches from a queue: a pool of threads with its futures would cost more than
+    storing three packets, each time.
+    """
 
     def __init__(
         self,
@@ -52,7 +51,7 @@ class Gathering(Generic[Item, Result]):
         thread_name: str,
     ) -> None:
         """
-        Prepare; the first `add` starts it.
+        Prepare; the first item starts it.
 
         :param answer: returns one result for each item, in their order, or raises.
         :param queue_max: how many items may wait, the bound on memory.
@@ -63,8 +62,11 @@ class Gathering(Generic[Item, Result]):
         self._batch_max = batch_max
         self._batches: list[Batch[Item, Result]] = []
         self._waiting = 0
-        self._in_flight: asyncio.Task[None] | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=thread_name)
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
+        self._calls: SimpleQueue[Batch[Item, Result] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._thread_name = thread_name
 
     async def add(self, item: Item) -> Result:
         """
@@ -73,44 +75,88 @@ class Gathering(Generic[Item, Result]):
         :raises QueueFullError: if too many wait; nothing was done.
         :raises Exception: what the call raised.
         """
+        result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+
+        def tell(found: Result | Exception) -> None:
+            if result.done():  # whoever asked has hung up
+                return
+            if isinstance(found, Exception):
+                result.set_exception(found)
+            else:
+                result.set_result(found)
+
+        self.hand(item, tell)
+        return await result
+
+    def hand(self, item: Item, then: Callable[[Result | Exception], None]) -> None:
+        """
+        Call `then` with the item's result, or with what the call raised.
+
+        The way without a task.
+
+        :raises QueueFullError: if too many wait; nothing was done, and nothing will be called.
+        """
         if self._waiting >= self._queue_max:
             raise QueueFullError(f"{self._waiting} wait already")
-        batch = self._open_batch()
-        index = len(batch.items)
+        if not self._batches or len(self._batches[-1].items) >= self._batch_max:
+            self._batches.append(Batch())
+        batch = self._batches[-1]
         batch.items.append(item)
+        batch.told.append(then)
         self._waiting += 1
-        if self._in_flight is None:
-            self._in_flight = asyncio.get_running_loop().create_task(self._run())
-        return (await batch.done)[index]
+        if self._is_idle.is_set():
+            self._is_idle.clear()
+            loop = asyncio.get_running_loop()
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._work, args=[loop], name=self._thread_name, daemon=True
+                )
+                self._thread.start()
+            self._begin_soon(loop)
 
     async def close(self) -> None:
         """Wait until everything that was added is answered."""
-        while self._in_flight is not None:
-            await asyncio.wait([self._in_flight])
-        self._thread.shutdown()
+        await self._is_idle.wait()
+        if self._thread is not None:
+            self._calls.put(None)
+            self._thread.join()
+            self._thread = None
 
-    def _open_batch(self) -> Batch[Item, Result]:
-        if not self._batches or len(self._batches[-1].items) >= self._batch_max:
-            self._batches.append(Batch(asyncio.get_running_loop()))
-        return self._batches[-1]
+    def _begin_soon(self, loop: asyncio.AbstractEventLoop) -> None:
+        # Requests that are here already go along: half the calls, none of the waiting.
+        loop.call_soon(loop.call_soon, self._begin_next)
 
-    async def _run(self) -> None:
-        try:
-            while self._batches:
-                # Requests that are here already go along: half the calls, none of the waiting.
-                await asyncio.sleep(0)
-                batch = self._batches.pop(0)
-                self._waiting -= len(batch.items)
-                await self._answer_batch(batch)
-        finally:
-            self._in_flight = None
+    def _begin_next(self) -> None:
+        if not self._batches:
+            self._is_idle.set()
+            return
+        batch = self._batches.pop(0)
+        self._waiting -= len(batch.items)
+        self._begun(batch)
+        self._calls.put(batch)
 
-    async def _answer_batch(self, batch: Batch[Item, Result]) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            results = await loop.run_in_executor(self._thread, self._answer, batch.items)
-        except Exception as error:  # noqa: BLE001 every waiting request must learn of it
-            batch.done.set_exception(error)
-            batch.done.exception()  # marks it seen, in case every client has hung up
-        else:
-            batch.done.set_result(results)
+    def _begun(self, batch: Batch[Item, Result]) -> None:
+        """Note that a batch goes to its call."""
+
+    def _work(self, loop: asyncio.AbstractEventLoop) -> None:
+        while (batch := self._calls.get()) is not None:
+            results: Sequence[Result] | Exception
+            try:
+                results = self._answer(batch.items)
+            except Exception as error:  # noqa: BLE001 every waiting request must learn of it
+                results = error
+            loop.call_soon_threadsafe(self._ended, loop, batch, results)
+
+    def _ended(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        batch: Batch[Item, Result],
+        results: Sequence[Result] | Exception,
+    ) -> None:
+        self._begin_soon(loop)
+        for number, then in enumerate(batch.told):
+            try:
+                then(results if isinstance(results, Exception) else results[number])
+            except Exception as error:  # noqa: BLE001 one that fails must not silence the others
+                what = {"message": "an answer was not given", "exception": error}
+                loop.call_exception_handler(what)

@@ -1,6 +1,7 @@
 """Group commit: many waiting requests, one commit, one fsync; measured."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from prometheus_client import Gauge, Histogram
 
@@ -33,11 +34,19 @@ class GroupCommit(Gathering[Item, Result]):
         :param queue_max: how many items may wait, the bound on memory.
         """
         super().__init__(
-            commit, queue_max=queue_max, batch_max=BATCH_READINGS_MAX, thread_name="group-commit"
+            partial(_measured, commit),
+            queue_max=queue_max,
+            batch_max=BATCH_READINGS_MAX,
+            thread_name="group-commit",
         )
 
-    async def _answer_batch(self, batch: Batch[Item, Result]) -> None:
+    def _begun(self, batch: Batch[Item, Result]) -> None:
         QUEUE_READINGS.set(self._waiting)
         COMMIT_READINGS.observe(len(batch.items))
-        with COMMIT_SECONDS.time():
-            await super()._answer_batch(batch)
+
+
+def _measured(
+    commit: Callable[[list[Item]], Sequence[Result]], items: list[Item]
+) -> Sequence[Result]:
+    with COMMIT_SECONDS.time():
+        return commit(items)
