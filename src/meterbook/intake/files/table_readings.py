@@ -189,7 +189,7 @@ class TableReader:
         skipped = fine & (found == NO_SUCH_TIME)
         if local.doubled:
             self._builder.note(
-                f"{local.doubled} stamps lie in the hour that {self._zone.key} has twice; "
+                f"stamps lie in the hour that {self._zone.key} has twice; "
                 "the order of the rows says which is which"
             )
         told = skipped if nothing is None else skipped & ~nothing
