@@ -191,7 +191,7 @@ def _is_gone(server: Server) -> bool:
     """Say whether the whole server has ended; its connections break a moment before."""
     try:
         server.process.wait(timeout=GONE_S_MAX)
-    except subprocess.TimeoutExpired:
+    except (subprocess.TimeoutExpired, TimeoutError):
         return False
     return True
 
