@@ -303,7 +303,7 @@ ledger = sa.Table(
     sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("channel_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("energy", sa.BigInteger, nullable=False),
-    sa.Column("intervals", sa.LargeBinary, nullable=False),  # MessagePack, null is missing
+    sa.Column("intervals", sa.LargeBinary, nullable=False),  # domain.packed_amounts
     sa.Column("missing", sa.SmallInteger, nullable=False),
     sa.Column("quality", sa.SmallInteger, nullable=False),  # MIXED: see qualities
     sa.Column("qualities", sa.LargeBinary),  # one byte an interval, only where they differ
