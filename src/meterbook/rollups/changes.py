@@ -24,6 +24,7 @@ from meterbook.rollups.sums import (
     DaySums,
     RegionDayKey,
     add,
+    rows_of,
     stored_sums,
     sums_of_days,
 )
@@ -133,13 +134,11 @@ def put_days(connection: sa.Connection, sums: dict[RegionDayKey, DaySums]) -> No
     names = ", ".join(KEY_NAMES)
     statement = f"DELETE FROM region_days WHERE ({names}) IN (SELECT {names} FROM {source})"  # noqa: S608 our own names
     connection.execute(sa.text(statement), parameters)
-    rows = [(*key, *sums[key].row()) for key in sorted(sums) if not sums[key].is_nothing()]
-    insert_rows(connection, region_days, rows, columns=_COLUMNS)
+    insert_rows(connection, region_days, rows_of(sums), columns=_COLUMNS)
 
 
 def _insert(connection: sa.Connection, sums: dict[RegionDayKey, DaySums]) -> None:
-    rows = [(*key, *sums[key].row()) for key in sorted(sums) if not sums[key].is_nothing()]
-    insert_rows(connection, region_day_changes, rows, columns=_COLUMNS)
+    insert_rows(connection, region_day_changes, rows_of(sums), columns=_COLUMNS)
 
 
 def _standing(
