@@ -16,7 +16,7 @@ from meterbook.intake.recorder import Arrival, PacketRecorder
 from meterbook.queries.invariants import broken_ledger_days
 from meterbook.storage.database import Database
 from meterbook.storage.tables import ledger as ledger_table
-from meterbook.storage.tables import ledger_revisions
+from meterbook.storage.tables import ledger_days, ledger_revisions
 
 DAY = date(2025, 2, 8)
 UTC = ZoneInfo("UTC")
@@ -84,6 +84,35 @@ def test_a_day_written_as_messagepack_is_read_verified_and_revised_like_any_othe
     assert newest.closed.intervals == [*range(100, 147), 7]
     assert oldest.closed.intervals == [*range(100, 147), None]
     assert bytes(kept) == before
+
+
+def test_every_revision_knows_when_it_was_written(database: Database) -> None:
+    first = interval_starts(DAY, UTC)[0]
+    record(database, Packet(1, first + 1860, 100), Packet(2, first + 1860, 100))
+    day_close.close_day(database, day=DAY, zone=UTC, now=NOW)
+    record(database, Packet(2, first + 1860, 70), Packet(3, first + 1860, 70))
+    day_close.close_day(database, day=DAY, zone=UTC, now=NOW + 60)
+
+    with database.reading() as connection:
+        written = [
+            [entry.closed_at - NOW for entry in ledger.revisions(connection, channel_id=n, day=day)]
+            for n, day in ((n, day_number(DAY)) for n in (1, 2, 3))
+        ]
+        assert not list(broken_ledger_days(connection))
+    assert written == [[0], [60, 0], [60]]
+
+
+def test_verify_finds_a_day_of_which_nothing_says_when_it_was_closed(
+    sqlite_database: Database,
+) -> None:
+    record(sqlite_database, Packet(1, interval_starts(DAY, UTC)[0] + 1860, 100))
+    day_close.close_day(sqlite_database, day=DAY, zone=UTC, now=NOW)
+    with sqlite_database.writing() as connection:
+        connection.execute(sa.delete(ledger_days))
+
+    with sqlite_database.reading() as connection:
+        [found] = broken_ledger_days(connection)
+    assert found == "ledger: channel 1, 2025-02-08: nothing says when it was closed"
 
 
 def test_a_revision_of_what_is_no_longer_so_is_refused(

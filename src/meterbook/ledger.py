@@ -6,7 +6,7 @@ ever deleted. Intervals are packed, a byte a London half hour: `domain.packed_am
 Days written before that, and those it would not make shorter, are a MessagePack array.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from typing import TypeVar
 
@@ -28,11 +28,12 @@ from meterbook.storage.dialects import (
     number_source,
     numbers,
 )
-from meterbook.storage.tables import ledger, ledger_revisions
+from meterbook.storage.tables import ledger, ledger_days, ledger_revisions
 
 Item = TypeVar("Item")
 _DAYS_A_STATEMENT = 5_000  # well below SQLite's 32,766 parameters; 13 years of one channel
 
+_SAID_ONCE = 0  # of closed_at: see `ledger_days`
 _DAY = {"day": "integer"}
 _DAY_COLUMNS = (
     ledger.c.channel_id,
@@ -64,9 +65,29 @@ def write_days(
 
     :raises sqlalchemy.exc.IntegrityError: if it has one of them.
     """
-    rows = days.rows() if isinstance(days, DayTable) else _rows(days)
-    stored = [(*row, 1, closed_at) for row in rows]
+    rows = list(days.rows()) if isinstance(days, DayTable) else _rows(days)
+    said_once = _days_closed_at(connection, {row[1] for row in rows}, closed_at=closed_at)
+    stored = [(*row, 1, _SAID_ONCE if row[1] in said_once else closed_at) for row in rows]
     insert_rows(connection, ledger, stored, columns=_WRITTEN)
+
+
+def _days_closed_at(
+    connection: sa.Connection, days: Collection[int], *, closed_at: int
+) -> set[int]:
+    """Return which of the days were first written at that instant, now included."""
+    if connection.dialect.name != "sqlite":
+        return set()
+    source, parameters = batch(connection, columns=_DAY, rows=[(day,) for day in sorted(days)])
+    insert = f"""
+        INSERT INTO ledger_days (day, closed_at) SELECT day, :closed_at FROM {source}
+        WHERE true ON CONFLICT (day) DO NOTHING
+    """  # noqa: S608 built from our own names only
+    ask = f"""
+        SELECT ledger_days.day FROM {source} CROSS JOIN ledger_days
+        WHERE ledger_days.day = batch.day AND ledger_days.closed_at = :closed_at
+    """  # noqa: S608 built from our own names only
+    connection.execute(sa.text(insert), parameters | {"closed_at": closed_at})
+    return {*connection.scalars(sa.text(ask), parameters | {"closed_at": closed_at})}
 
 
 class ConcurrentRevisionError(RuntimeError):
@@ -242,8 +263,12 @@ def revisions(connection: sa.Connection, *, channel_id: int, day: int) -> list[L
         ledger_revisions.c.closed_at,
     ).where(ledger_revisions.c.day == day, ledger_revisions.c.channel_id == channel_id)
     found = connection.execute(current.union_all(earlier).order_by(sa.desc("revision"))).all()
-    days = zip(stored_days(found), found, strict=True)
-    return [LedgerEntry(day, row.revision, row.closed_at) for day, row in days]
+    first = sa.select(ledger_days.c.closed_at).where(ledger_days.c.day == day)
+    first_at = connection.execute(first).scalar() or 0
+    return [
+        LedgerEntry(closed, row.revision, row.closed_at or first_at)
+        for closed, row in zip(stored_days(found), found, strict=True)
+    ]
 
 
 def decode_intervals(stored: bytes) -> Amounts:

@@ -19,6 +19,7 @@ from meterbook.storage.tables import (
     daybook,
     installations,
     ledger,
+    ledger_days,
     ledger_revisions,
     meters,
     superseded_readings,
@@ -41,6 +42,8 @@ def _broken_days(connection: sa.Connection, *, day: int) -> Iterator[str]:
         .where(ledger.c.day == day)
         .order_by(ledger.c.channel_id)
     )
+    first = sa.select(ledger_days.c.closed_at).where(ledger_days.c.day == day)
+    first_at = connection.execute(first).scalar()
     rows = connection.execute(wanted, execution_options={"yield_per": _ROWS_AT_ONCE})
     for some in rows.partitions():
         for row, stored in zip(some, _readable_days(some), strict=True):
@@ -49,6 +52,8 @@ def _broken_days(connection: sa.Connection, *, day: int) -> Iterator[str]:
                 yield f"{name}: there is no such channel"
             elif isinstance(stored, ValueError):
                 yield f"{name}: cannot be read: {stored}"
+            elif first_at is None and not row.closed_at:
+                yield f"{name}: nothing says when it was closed"
             elif wrong := _wrong(stored, zone=row.zone):
                 yield f"{name}: {wrong}"
 
