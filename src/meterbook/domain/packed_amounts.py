@@ -20,6 +20,7 @@ Zigzag is 0, -1, 1, -2, 2 as 0, 1, 2, 3, 4. Bits begin at the highest of a byte.
 
 from functools import lru_cache
 from itertools import accumulate, groupby
+from operator import sub
 
 import msgspec
 
@@ -32,6 +33,8 @@ _BASE_MAX = 1 << 61
 _VARINT_BITS_MAX = 70
 _VARINT_MORE = 0x80
 Amounts = list[int | None]
+_HIGH = [1 << width for width in range(WIDTH_MAX + 1)]
+_LOW = [high - 1 for high in _HIGH]
 _BYTES = [bytes((number,)) for number in range(256)]
 
 encode_plain = msgspec.msgpack.Encoder().encode
@@ -86,14 +89,15 @@ def decode(stored: bytes) -> Amounts:
         raise UnreadableAmountsError("the bits are not those of its intervals")
     if max(widths, default=0) > WIDTH_MAX:
         raise UnreadableAmountsError("a symbol that is too wide")
-    above, symbols = 1 << k, []
-    for width in widths:
-        left -= width
-        high = 1 << width
-        symbols.append((bits >> left & high - 1) + high - above)
+    places = [*accumulate(widths, sub, initial=left)][1:]
+    rise = (0 if head.differs else head.base) - (1 << k)
+    found = [
+        (bits >> place & _LOW[width]) + _HIGH[width] + rise
+        for place, width in zip(places, widths, strict=True)
+    ]
     if not head.differs:
-        return with_gaps([head.base + symbol for symbol in symbols], head)
-    steps = [symbol >> 1 ^ -(symbol & 1) for symbol in symbols]
+        return with_gaps(found, head)
+    steps = [symbol >> 1 ^ -(symbol & 1) for symbol in found]
     return with_gaps([*accumulate(steps, initial=head.base)], head)
 
 

@@ -29,6 +29,7 @@ from meterbook.domain.packed_amounts import (
 from meterbook.domain.reading_columns import IntColumn
 
 _CELLS_AT_ONCE = 6_144  # larger columns cost more for their memory than they save
+_DAYS_AT_ONCE = 128
 _FEW = 8  # days; so many are faster one by one
 _SPREAD_MAX = 1 << 51  # so that symbols are exact as floats, and below 2**(WIDTH_MAX + 1)
 _AMOUNT_MAX = 1 << 61
@@ -76,6 +77,13 @@ def decode_many(stored: Sequence[bytes]) -> list[Amounts]:
 
     :raises UnreadableAmountsError: if one cannot be read.
     """
+    days: list[Amounts] = []
+    for begin in range(0, len(stored), _DAYS_AT_ONCE):
+        days += _decode_part(stored[begin : begin + _DAYS_AT_ONCE])
+    return days
+
+
+def _decode_part(stored: Sequence[bytes]) -> list[Amounts]:
     packed = [index for index, day in enumerate(stored) if is_packed(day)]
     if len(packed) <= _FEW:
         return [decode(day) for day in stored]
