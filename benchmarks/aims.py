@@ -97,8 +97,7 @@ AIMS = (
             lower_is_better=True,
         )
         for name, limit in (
-            ("recording a packet", _PAGES),
-            ("closing a reading", "memory: the day no longer fits the caches"),
+            ("a reading from its packet to the ledger", _PAGES),
             ("a reading in the ledger", "ours: pages left half full by an append"),
             ("a month of one meter", "the machine: pages not in its caches"),
         )

@@ -4,8 +4,10 @@ Growth: what a reading costs with 10,000, 100,000 and 1,000,000 meters; flat is 
 A whole year of a million meters is 17 billion readings. In its place each book gets as many closed
 days as fit into minutes (DEPTHS), each a copy of a really closed one; then one more day comes: a
 part of its packets through the recorder, 500 scattered ones a commit, the rest put into the daybook
-at once; it is closed; and the last month of meters at random is asked for over HTTP. Measured is
-processor time, which other work on the machine changes little, and the ledger's bytes.
+at once; it is closed; scattered packets are posted, one a request, and the last month of meters at
+random is asked for, both over HTTP. Measured is processor time, which other work on the machine
+changes little, and the ledger's bytes. What a reading costs is what the server takes for its
+packet and its share of the close.
 """
 
 import os
@@ -20,6 +22,7 @@ import msgspec
 from benchmarks.big_book import SLOTS, copy_day, fill_daybook, make_meters, real_amounts
 from benchmarks.close_speed import ledger_bytes
 from benchmarks.figures import Figure, show
+from benchmarks.packet_speed import post_packets
 from benchmarks.processor_time import processor_s_of_programs
 from benchmarks.read_speed import MONTH_PATH, SECONDS, ask_months, operator_token
 from benchmarks.servers import running_server
@@ -35,6 +38,7 @@ DEPTHS = {
     int(meters * _SCALE): days for meters, days in ((10_000, 365), (100_000, 120), (1_000_000, 31))
 }
 """Meters to the closed days in the book before the measured one."""
+STEP = 7919  # prime to every number of meters: scatters them
 BATCH_READINGS = 500  # divides every number of meters
 RECORDED_MIN = 470_000
 FLAT_MAX = 1.2
@@ -43,6 +47,7 @@ UTC = ZoneInfo("UTC")
 
 
 class _Cost(msgspec.Struct, frozen=True):
+    reading_us: float
     recording_us: float
     closing_us: float
     bytes: float
@@ -71,12 +76,15 @@ def measure(meters: int, depth: int) -> _Cost:
         added = ledger_bytes(database) - bytes_before
         token = operator_token(database, now=now)
         database.close()
-        return _Cost(
-            recording_s / (meters * slots) * 1e6,
-            closing_s / close.readings * 1e6,
-            added / close.readings,
-            _month_ms(Path(folder), token, meters),
-        )
+        closing_us = closing_s / close.readings * 1e6
+        with running_server(Path(folder)) as url:
+            return _Cost(
+                _packet_us(url, meters) + closing_us,
+                recording_s / (meters * slots) * 1e6,
+                closing_us,
+                added / close.readings,
+                _month_ms(url, token, meters),
+            )
 
 
 def _record(database: Database, *, meters: int, slots: int) -> float:
@@ -87,10 +95,10 @@ def _record(database: Database, *, meters: int, slots: int) -> float:
     for slot in range(slots):
         stamp = begins + (slot + 1) * HALF_HOUR_S + 60
         for begin in range(0, meters, BATCH_READINGS):
-            numbers = (n * 7919 % meters + 1 for n in range(begin, begin + BATCH_READINGS))
+            numbers = (n * STEP % meters + 1 for n in range(begin, begin + BATCH_READINGS))
             # The amounts that fill_daybook gives, so that the ledger's bytes compare.
             arrivals = [
-                Arrival(Packet(n, stamp, amounts[(n * 7919 + slot) % len(amounts)]), None)
+                Arrival(Packet(n, stamp, amounts[(n * STEP + slot) % len(amounts)]), None)
                 for n in numbers
             ]
             before = time.process_time()
@@ -99,20 +107,27 @@ def _record(database: Database, *, meters: int, slots: int) -> float:
     return taken_s
 
 
-def _month_ms(folder: Path, token: str, meters: int) -> float:
-    with running_server(folder) as url:
-        ask_months(url, MONTH_PATH, connections=1, meters=meters, token=token, seconds=1)
-        before = processor_s_of_programs()
-        asked = ask_months(url, MONTH_PATH, connections=1, meters=meters, token=token)
-        return (processor_s_of_programs() - before) / (asked.rate * SECONDS) * 1000
+def _packet_us(url: str, meters: int) -> float:
+    stamp = midnight(LAST + timedelta(days=2), UTC) + HALF_HOUR_S + 60
+    before = processor_s_of_programs()
+    sent = post_packets(url, connections=64, step=STEP, first_stamp=stamp, meters=meters)
+    return (processor_s_of_programs() - before) / sent.answered * 1e6
+
+
+def _month_ms(url: str, token: str, meters: int) -> float:
+    ask_months(url, MONTH_PATH, connections=1, meters=meters, token=token, seconds=1)
+    before = processor_s_of_programs()
+    asked = ask_months(url, MONTH_PATH, connections=1, meters=meters, token=token)
+    return (processor_s_of_programs() - before) / (asked.rate * SECONDS) * 1000
 
 
 def figures() -> list[Figure]:
     """Return the costs at each size, and how they grow from the smallest to the largest."""
     costs = {meters: measure(meters, depth) for meters, depth in DEPTHS.items()}
     words = {
-        "recording_us": ("recording a packet", "us"),
-        "closing_us": ("closing a reading", "us"),
+        "reading_us": ("a reading from its packet to the ledger", "us"),
+        "recording_us": ("of it recording", "us"),
+        "closing_us": ("of it closing", "us"),
         "bytes": ("a reading in the ledger", "bytes"),
         "month_ms": ("a month of one meter", "ms"),
     }

@@ -25,7 +25,7 @@ def machine() -> list[str]:
         processor = names[0].partition(":")[2].strip() if names else processor
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / (1 << 30)
     load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
-    packages = ", ".join(f"{name} {version(name)}" for name in ("granian", "litestar", "polars"))
+    packages = ", ".join(f"{name} {version(name)}" for name in ("uvicorn", "litestar", "polars"))
     return [
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} x {processor}, {memory:.0f} GiB",
         f"{platform.platform()}, load {load}, fdatasync of 8 KiB {_sync_ms():.2f} ms",

@@ -15,9 +15,8 @@ from urllib.parse import parse_qs
 
 import asyncpg
 import msgspec
-from granian.constants import Interfaces, Loops
-from granian.log import LogLevels
-from granian.server import Server
+
+from meterbook.serving.server import serve_application
 
 CONNECTIONS = 32  # 16, 32 and 64 were tried: 32 was the fastest here
 HALF_HOUR_S = 1800
@@ -98,12 +97,4 @@ def create_app() -> NarrowTable:
 
 
 if __name__ == "__main__":
-    Server(
-        target="benchmarks.narrow_table:create_app",
-        factory=True,
-        port=int(sys.argv[1]),
-        interface=Interfaces.ASGI,
-        loop=Loops.uvloop,
-        websockets=False,
-        log_level=LogLevels.warning,
-    ).serve()
+    serve_application("benchmarks.narrow_table:create_app", port=int(sys.argv[1]))

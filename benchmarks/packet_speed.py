@@ -62,19 +62,25 @@ def measure_packets(connections: int, step: int) -> dict[str, float]:
 
 
 def post_packets(
-    url: str, *, connections: int, step: int, first_stamp: int = NOON + 60, path: str = ""
+    url: str,
+    *,
+    connections: int,
+    step: int,
+    first_stamp: int = NOON + 60,
+    path: str = "",
+    meters: int = METERS,
 ) -> Sent:
     """
     Post packets for some seconds and return how it went.
 
-    :param first_stamp: of the first packet of each meter; PACKETS_MAX // METERS half-hours follow.
+    :param first_stamp: of the first packet of each meter; PACKETS_MAX // meters half-hours follow.
     :param path: where the same goes as line protocol; default: the seed's JSON to /meter.
     """
     printed = subprocess.run(
         [
             _wrk(), "-t1", f"-c{connections}", f"-d{SECONDS}s", "--latency",
             "-s", str(Path(__file__).with_name("packets.lua")), f"{url}/meter",
-            "--", "1", str(METERS), str(PACKETS_MAX), str(first_stamp), str(step),
+            "--", "1", str(meters), str(PACKETS_MAX), str(first_stamp), str(step),
             *([path] if path else []),
         ],
         check=True, capture_output=True, text=True,

@@ -2,9 +2,7 @@
 
 import sys
 
-from granian.constants import Interfaces, Loops
-from granian.server import Server
-
+from meterbook.serving.server import serve_application
 from meterbook.settings import load_settings
 from meterbook.storage.database import Database
 from meterbook.storage.migrate import migrate
@@ -19,11 +17,4 @@ def serve_until_killed(target: str) -> None:
     opened = Database(load_settings().database_url)
     migrate(opened)
     opened.close()
-    Server(
-        target=target,
-        factory=True,
-        port=int(sys.argv[sys.argv.index("--port") + 1]),
-        interface=Interfaces.ASGI,
-        loop=Loops.uvloop,
-        websockets=False,
-    ).serve()
+    serve_application(target, port=int(sys.argv[sys.argv.index("--port") + 1]))

@@ -5,6 +5,7 @@ It is Meterbook in all but that; the kill test must find that it loses what it a
 """
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 
 from meterbook import app
@@ -25,6 +26,12 @@ class _EarlyAcknowledgement(GroupCommit[Arrival, Answer]):
         if self._in_flight is None:
             self._in_flight = asyncio.get_running_loop().create_task(self._run())
         return Stored(packet_starts_at(item.packet.stamp), Recorded.NEW)
+
+    def hand(self, item: Arrival, then: Callable[[Answer | Exception], None]) -> None:
+        self._open_batch().items.append(item)
+        if self._in_flight is None:
+            self._in_flight = asyncio.get_running_loop().create_task(self._run())
+        then(Stored(packet_starts_at(item.packet.stamp), Recorded.NEW))
 
     async def _answer_batch(self, batch: Batch[Arrival, Answer]) -> None:
         await asyncio.sleep(COMMIT_S)

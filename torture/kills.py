@@ -89,7 +89,7 @@ def kills_of_workers(book: Book, *, cycles: int, seed: int) -> Outcome:
         for _ in range(cycles):
             strike_under_load(server, book.sender, chance, _kill_worker)
             server.wait_until_ready()
-            # Two crashes within 5.5 s are a crash loop to Granian, and it ends.
+            # Two crashes within 5.5 s are a crash loop, and the server ends.
             time.sleep(CRASH_LOOP_S)
             before = before or taken(server.process.pid)
         after = settled(server.process.pid, before) if before else taken(server.process.pid)

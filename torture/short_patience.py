@@ -2,9 +2,9 @@
 
 import sys
 
-from meterbook.cli import connections
 from meterbook.cli.serve import serve as command
 from meterbook.intake import bodies
+from meterbook.serving import connections
 
 SILENT_S_MAX = 2
 PATIENCE_S = 1.5

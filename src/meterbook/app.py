@@ -104,6 +104,9 @@ class _Meterbook:
         self.live = _live_streams(self.database, settings)
         senders = _senders(settings)
         limits = PacketLimits(Decimal(str(settings.reading_kwh_max)))
+        self.packets = PacketDoor(
+            self.commits, senders=senders, limits=limits, is_closing=self.stopping.is_begun
+        )
         self.doors = self._reading_doors(senders, limits)
         pool = PoolRecorder(self.database, devices_max=settings.devices_max)
         self.deliveries: GroupCommit[Delivery, Outcome] = GroupCommit(
@@ -130,7 +133,7 @@ class _Meterbook:
 
     def _reading_doors(self, senders: Senders, limits: PacketLimits) -> dict[str, ASGIApplication]:
         return {
-            "/meter": PacketDoor(self.commits, senders=senders, limits=limits),
+            "/meter": self.packets,
             "/readings": ReadingsDoor(
                 self.recorder,
                 senders=senders,
@@ -201,15 +204,27 @@ def create_app(settings: Settings | None = None) -> ASGIApplication:
     """
     settings = settings or load_settings()
     configure_logs(settings.log_level)
-    running = _Meterbook(settings)
-    litestar = in_envelope(
-        running.questions.before(_litestar(running)),  # type: ignore[arg-type]
-        came_by_tls=partial(access.came_by_tls, proxies=networks(running.settings.trusted_proxies)),
-    )
+    return _Application(_Meterbook(settings))
 
-    async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+
+class _Application:
+    """Sends each request to its door, or to the framework."""
+
+    def __init__(self, running: _Meterbook) -> None:
+        self._running = running
+        self.packet_lane = running.packets
+        """Takes packets without a task for each: serving/connections.py."""
+        self._litestar = in_envelope(
+            running.questions.before(_litestar(running)),  # type: ignore[arg-type]
+            came_by_tls=partial(
+                access.came_by_tls, proxies=networks(running.settings.trusted_proxies)
+            ),
+        )
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        running = self._running
         if scope["type"] != "http":
-            await litestar(scope, receive, send)
+            await self._litestar(scope, receive, send)
             return
         path = scope["path"]
         if running.stopping.has_begun:
@@ -218,9 +233,7 @@ def create_app(settings: Settings | None = None) -> ASGIApplication:
         if door is not None:
             await door(scope, receive, send)
         else:
-            await litestar(scope, PatientReceive(receive, too_slow=_too_slow), send)
-
-    return application
+            await self._litestar(scope, PatientReceive(receive, too_slow=_too_slow), send)
 
 
 def _too_slow() -> HTTPException:

@@ -32,11 +32,12 @@ class _SharedFuture(asyncio.Future[Sequence[Result]]):
 class Batch(Generic[Item, Result]):
     """Items that go together, and the future of their results."""
 
-    __slots__ = ("done", "items")
+    __slots__ = ("called", "done", "items")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin without items."""
         self.items: list[Item] = []
+        self.called: list[tuple[int, Callable[[Result | Exception], None]]] = []
         self.done: _SharedFuture[Result] = _SharedFuture(loop=loop)
 
 
@@ -73,6 +74,27 @@ class Gathering(Generic[Item, Result]):
         :raises QueueFullError: if too many wait; nothing was done.
         :raises Exception: what the call raised.
         """
+        batch, index = self._added(item)
+        return (await batch.done)[index]
+
+    def hand(self, item: Item, then: Callable[[Result | Exception], None]) -> None:
+        """
+        Call `then` with the item's result, or with what the call raised.
+
+        The way without a task.
+
+        :raises QueueFullError: if too many wait; nothing was done, and nothing will be called.
+        """
+        batch, index = self._added(item)
+        batch.called.append((index, then))
+
+    async def close(self) -> None:
+        """Wait until everything that was added is answered."""
+        while self._in_flight is not None:
+            await asyncio.wait([self._in_flight])
+        self._thread.shutdown()
+
+    def _added(self, item: Item) -> tuple[Batch[Item, Result], int]:
         if self._waiting >= self._queue_max:
             raise QueueFullError(f"{self._waiting} wait already")
         batch = self._open_batch()
@@ -81,13 +103,7 @@ class Gathering(Generic[Item, Result]):
         self._waiting += 1
         if self._in_flight is None:
             self._in_flight = asyncio.get_running_loop().create_task(self._run())
-        return (await batch.done)[index]
-
-    async def close(self) -> None:
-        """Wait until everything that was added is answered."""
-        while self._in_flight is not None:
-            await asyncio.wait([self._in_flight])
-        self._thread.shutdown()
+        return batch, index
 
     def _open_batch(self) -> Batch[Item, Result]:
         if not self._batches or len(self._batches[-1].items) >= self._batch_max:
@@ -112,5 +128,20 @@ class Gathering(Generic[Item, Result]):
         except Exception as error:  # noqa: BLE001 every waiting request must learn of it
             batch.done.set_exception(error)
             batch.done.exception()  # marks it seen, in case every client has hung up
+            for _, then in batch.called:
+                _call(loop, then, error)
         else:
             batch.done.set_result(results)
+            for index, then in batch.called:
+                _call(loop, then, results[index])
+
+
+def _call(
+    loop: asyncio.AbstractEventLoop,
+    then: Callable[[Result | Exception], None],
+    result: Result | Exception,
+) -> None:
+    try:
+        then(result)
+    except Exception as error:  # noqa: BLE001 one that fails must not silence the others
+        loop.call_exception_handler({"message": "an answer was not given", "exception": error})

@@ -21,6 +21,7 @@ TITLES = {
     413: "Request too large",
     415: "Unsupported media type",
     429: "Too many requests",
+    431: "Request header fields too large",
     500: "Internal error",
     503: "Cannot be stored now",
 }
@@ -42,12 +43,34 @@ def problem(status: int, detail: str = "", *, errors: FieldErrors | None = None)
     return Problem(status, TITLES.get(status, "Error"), detail, errors or {})
 
 
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """A whole HTTP answer."""
+
+    status: int
+    headers: Sequence[tuple[bytes, bytes]]
+    """Without its length."""
+    body: bytes
+
+
+def problem_answer(document: Problem, *, headers: Mapping[bytes, bytes] | None = None) -> Answer:
+    """Return the document as a whole answer."""
+    kind = {b"content-type": PROBLEM_JSON.encode()}
+    given = list((kind | dict(headers or {})).items())
+    return Answer(document.status, given, msgspec.json.encode(document))
+
+
+async def send_answer(send: Send, answer: Answer) -> None:
+    """Give a whole answer to a plain ASGI request."""
+    headers = [*answer.headers, (b"content-length", b"%d" % len(answer.body))]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
 async def send_problem(
     send: Send, document: Problem, *, headers: Mapping[bytes, bytes] | None = None
 ) -> None:
     """Answer a plain ASGI request with the document."""
-    kind = {b"content-type": PROBLEM_JSON.encode()}
-    await send_json(send, document.status, document, headers=kind | dict(headers or {}))
+    await send_answer(send, problem_answer(document, headers=headers))
 
 
 async def send_json(

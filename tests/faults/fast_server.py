@@ -7,13 +7,12 @@ Its periods and shifts are short, too.
 import sys
 
 import sqlalchemy as sa
-from granian.constants import Interfaces, Loops
-from granian.server import Server
 
 from fast_time import PERIOD_S, FastTime
 from meterbook import app, collecting
 from meterbook.intake.modbus import host_polls
 from meterbook.registry.poll_plans import PollPlan, poll_plan
+from meterbook.serving.server import serve_application
 
 SHIFT_S = 4  # asked for every three seconds
 
@@ -31,11 +30,4 @@ def create() -> app.ASGIApplication:
 
 
 if __name__ == "__main__":
-    Server(
-        target="fast_server:create",
-        factory=True,
-        port=int(sys.argv[sys.argv.index("--port") + 1]),
-        interface=Interfaces.ASGI,
-        loop=Loops.uvloop,
-        websockets=False,
-    ).serve()
+    serve_application("fast_server:create", port=int(sys.argv[sys.argv.index("--port") + 1]))

@@ -11,13 +11,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from granian.constants import Interfaces, Loops
-from granian.server import Server
-
 from meterbook import app
 from meterbook.intake.wire import mqtt
 from meterbook.intake.wire.mqtt_client import Connection
 from meterbook.intake.wire.pool_recorder import PoolRecorder
+from meterbook.serving.server import serve_application
 
 RECEIVED = "received"
 
@@ -44,11 +42,4 @@ def create() -> app.ASGIApplication:
 if __name__ == "__main__":
     if "--acknowledge-early" in sys.argv:
         os.environ["ACKNOWLEDGE_EARLY"] = "1"  # the worker is a process of its own
-    Server(
-        target="slow_pool_server:create",
-        factory=True,
-        port=int(sys.argv[sys.argv.index("--port") + 1]),
-        interface=Interfaces.ASGI,
-        loop=Loops.uvloop,
-        websockets=False,
-    ).serve()
+    serve_application("slow_pool_server:create", port=int(sys.argv[sys.argv.index("--port") + 1]))

@@ -6,7 +6,7 @@ from torture.bad_clients import crowds
 from torture.load import Sender
 from torture.new_books import Book
 
-# More silent ones than Granian lets in by itself.
+# More silent ones than most servers let in by themselves.
 IDLE = 1_200
 SLOW = 50
 

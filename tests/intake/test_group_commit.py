@@ -133,3 +133,48 @@ def test_a_crowd_is_cut_into_batches_of_bounded_size() -> None:
         assert max(len(batch) for batch in book.batches) <= BATCH_READINGS_MAX
 
     run(scenario)
+
+
+def hang_up(_result: int | Exception) -> None:
+    raise ConnectionError
+
+
+def test_who_does_not_wait_is_called_with_the_result_or_the_reason() -> None:
+    async def scenario(book: Book, commits: GroupCommit[int, int]) -> None:
+        told: list[int | Exception] = []
+        failed: list[str] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _loop, what: failed.append(what["message"]))
+        commits.hand(0, hang_up)
+        commits.hand(1, told.append)
+        waiting = asyncio.create_task(commits.add(2))
+        await asyncio.sleep(0.01)
+        assert (told, book.batches) == ([], [[0, 1, 2]])
+        book.may_end.release()
+        assert await waiting == 20
+        assert (told, failed) == ([10], ["an answer was not given"])
+        book.failure = OSError("disk full")
+        commits.hand(3, told.append)
+        book.may_end.release()
+        await until(lambda: len(told) == 2)
+        assert told[1] is book.failure
+
+    run(scenario)
+
+
+def test_who_does_not_wait_is_refused_by_a_full_queue_and_never_called() -> None:
+    async def main() -> None:
+        book = Book()
+        commits: GroupCommit[int, int] = GroupCommit(book.commit, queue_max=1)
+        told: list[int | Exception] = []
+        commits.hand(0, told.append)
+        await until(lambda: bool(book.batches))
+        commits.hand(1, told.append)
+        with pytest.raises(QueueFullError):
+            commits.hand(2, told.append)
+        book.may_end.release()
+        book.may_end.release()
+        await commits.close()
+        assert told == [0, 10]
+
+    asyncio.run(main())

@@ -63,6 +63,21 @@ def test_the_nightly_close_makes_no_meter_silent(database: Database) -> None:
     assert silent(database, NEXT + 2000) == {2: "2025-02-08T19:30:00Z"}
 
 
+def test_silent_meters_that_speak_late_are_heard_from_either_book(database: Database) -> None:
+    with database.writing() as connection:
+        add_meters(connection, [1, 2, 3], zone="Europe/Warsaw", now=0, regions=REGIONS)
+    evening = MIDNIGHT + 22 * 3600
+    assert set(silent(database, evening)) == {1, 2, 3}
+    speak(database, 1, 43)
+    speak(database, 2, 3)
+    assert silent(database, evening) == {2: None, 3: None}  # known as silent: as it was found
+    speak(database, 2, 42)
+    warsaw = ZoneInfo("Europe/Warsaw")
+    close_day(database, day=DAY, zone=warsaw, now=NEXT)
+    assert silent(database, evening) == {3: None}
+    assert silent(database, NEXT + 7_200).keys() == {1, 2, 3}
+
+
 def test_a_meter_that_came_just_now_is_not_silent_yet(database: Database) -> None:
     with database.writing() as connection:
         add_meters(connection, [1], zone="UTC", now=NEXT - 600)

@@ -11,10 +11,10 @@ import click
 import msgspec
 
 from meterbook.api.worker_metrics import FOLDER_VARIABLE
-from meterbook.cli.listening_server import handed_socket, serve_application
 from meterbook.cli.opened import opened_database, settings_with
 from meterbook.cli.right_settings import require_right
 from meterbook.registry.personal_data import personal_data, require_key_of_book
+from meterbook.serving.server import handed_socket, serve_application
 from meterbook.settings import ENVIRONMENT_PREFIX, FROM_FILES, ROLES, SENTENCES, Settings
 
 END_S_MAX = 10  # how long requests in flight and jobs may take once the draining is over

@@ -1,12 +1,13 @@
 """
-`POST /meter`: the hot path, plain ASGI in front of the framework.
+`POST /meter`: the hot path, in front of the framework.
 
 One packet a request, answered after its commit. Everything here runs once a packet, tens of
-thousands of times a second: no framework, no second look at what is right.
+thousands of times a second: no framework, no second look at what is right, and on the lane of
+`serving/connections.py` not even a task.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +16,7 @@ import structlog
 from meterbook.domain.local_days import utc_text
 from meterbook.domain.readings import HALF_HOUR_S
 from meterbook.domain.units import wh_to_kwh
+from meterbook.intake import bodies
 from meterbook.intake.bodies import (
     BodyTooLargeError,
     BrokenBodyError,
@@ -24,9 +26,16 @@ from meterbook.intake.bodies import (
 )
 from meterbook.intake.group_commit import GroupCommit, QueueFullError
 from meterbook.intake.packet_fields import PacketFieldsError, PacketLimits, decode_packet
-from meterbook.intake.recorder import PACKETS, Answer, Arrival, CannotStoreError, KeyRefused
+from meterbook.intake.recorder import PACKETS, Arrival, CannotStoreError, KeyRefused, Stored
 from meterbook.intake.senders import KeyRequiredError, Senders
-from meterbook.problems import Send, problem, send_problem
+from meterbook.problems import (
+    Answer,
+    Send,
+    problem,
+    problem_answer,
+    send_answer,
+    send_problem,
+)
 
 BODY_BYTES_MAX = 16_384  # a packet has 80; room for what a meter may add
 RETRY_AFTER_S = 5
@@ -35,19 +44,32 @@ _log = structlog.get_logger()
 _HEADERS = [(b"content-type", b"application/json")]
 
 
+class _MustWaitError(Exception):
+    """Too many wrong keys came from there."""
+
+    def __init__(self, wait_s: int) -> None:
+        super().__init__(wait_s)
+        self.wait_s = wait_s
+
+
 class PacketDoor:
-    """The ASGI application behind `POST /meter`."""
+    """What is behind `POST /meter`: an ASGI application, and the lane of connections."""
+
+    body_bytes_max = BODY_BYTES_MAX
 
     def __init__(
         self,
-        commits: GroupCommit[Arrival, Answer],
+        commits: GroupCommit[Arrival, Stored | KeyRefused],
         *,
         senders: Senders,
         limits: PacketLimits,
+        is_closing: Callable[[], bool] = lambda: False,
     ) -> None:
         self._commits = commits
         self._senders = senders
         self._limits = limits
+        self.is_closing = is_closing
+        self.body_s_max = bodies.PATIENCE_S
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Send) -> None:
         """Answer one request."""
@@ -55,34 +77,61 @@ class PacketDoor:
             headers = {b"allow": b"POST"}
             await send_problem(send, problem(405, "POST a packet here"), headers=headers)
             return
-        now = time.time()
-        wait_s = self._senders.must_wait_s(scope, now=now)
-        if wait_s:
-            PACKETS.labels("throttled").inc()
-            headers = {b"retry-after": b"%d" % wait_s}
-            await send_problem(send, problem(429, "too many wrong keys"), headers=headers)
-            return
+        headers = dict(scope["headers"])
         try:
-            headers = dict(scope["headers"])
-            key_hash = self._senders.key_hash_of(scope, headers)
-            require_json(headers)
+            self._require_patience(scope)
+            key_hash = self._key_hash(scope, headers)
             body = await read_body(headers, receive, bytes_max=BODY_BYTES_MAX)
-            packet = decode_packet(body, now=int(now), limits=self._limits)
-            answer = await self._commits.add(Arrival(packet, key_hash))
+            arrival = self._arrival(key_hash, body)
+            answer = self._answer(scope, arrival, await self._commits.add(arrival))
         except Exception as error:  # noqa: BLE001 each has its answer
-            await self._refuse(scope, send, error)
-            return
-        if isinstance(answer, KeyRefused):
-            await self._refuse(scope, send, KeyRequiredError("not the key of this meter"))
-            return
-        period = _period_text(answer.starts_at)
-        body = (
-            f'{{"id":{packet.meter_id},{period},"reading_kWh":{wh_to_kwh(packet.energy_wh)!r}}}'
-        ).encode()
-        await send({"type": "http.response.start", "status": 201, "headers": _HEADERS})
-        await send({"type": "http.response.body", "body": body})
+            answer = self._refusal(scope, error)
+        await send_answer(send, answer)
 
-    async def _refuse(self, scope: dict[str, Any], send: Send, error: Exception) -> None:
+    def take(
+        self,
+        scope: dict[str, Any],
+        headers: dict[bytes, bytes],
+        body: bytes,
+        answer: Callable[[Answer], None],
+    ) -> None:
+        """Call `answer` once, when the packet is on disk or refused: the lane's way."""
+        try:
+            self._require_patience(scope)
+            arrival = self._arrival(self._key_hash(scope, headers), body)
+            self._commits.hand(
+                arrival, lambda recorded: answer(self._answer(scope, arrival, recorded))
+            )
+        except Exception as error:  # noqa: BLE001 each has its answer
+            answer(self._refusal(scope, error))
+
+    def _require_patience(self, scope: dict[str, Any]) -> None:
+        wait_s = self._senders.must_wait_s(scope, now=time.time())
+        if wait_s:
+            raise _MustWaitError(wait_s)
+
+    def _key_hash(self, scope: dict[str, Any], headers: Mapping[bytes, bytes]) -> str | None:
+        key_hash = self._senders.key_hash_of(scope, headers)
+        require_json(headers)
+        return key_hash
+
+    def _arrival(self, key_hash: str | None, body: bytes) -> Arrival:
+        return Arrival(decode_packet(body, now=int(time.time()), limits=self._limits), key_hash)
+
+    def _answer(
+        self, scope: dict[str, Any], arrival: Arrival, recorded: Stored | KeyRefused | Exception
+    ) -> Answer:
+        if isinstance(recorded, Stored):
+            period = _period_text(recorded.starts_at)
+            packet = arrival.packet
+            kwh = wh_to_kwh(packet.energy_wh)
+            body = f'{{"id":{packet.meter_id},{period},"reading_kWh":{kwh!r}}}'.encode()
+            return Answer(201, _HEADERS, body)
+        if isinstance(recorded, KeyRefused):
+            return self._refusal(scope, KeyRequiredError("not the key of this meter"))
+        return self._refusal(scope, recorded)
+
+    def _refusal(self, scope: dict[str, Any], error: Exception) -> Answer:
         headers: dict[bytes, bytes] = {}
         match error:
             case PacketFieldsError():
@@ -92,6 +141,9 @@ class PacketDoor:
                 self._senders.refused(scope, now=time.time())
                 outcome, document = "unauthorized", problem(401, str(error))
                 headers[b"www-authenticate"] = b"Bearer"
+            case _MustWaitError():
+                outcome, document = "throttled", problem(429, "too many wrong keys")
+                headers[b"retry-after"] = b"%d" % error.wait_s
             case BodyTooLargeError():
                 outcome, document = "rejected", problem(413, str(error))
             case SlowBodyError():
@@ -110,7 +162,7 @@ class PacketDoor:
                 document = problem(503, "the packet was not stored; send it again")
                 headers[b"retry-after"] = b"%d" % RETRY_AFTER_S
         PACKETS.labels(outcome).inc()
-        await send_problem(send, document, headers=headers)
+        return problem_answer(document, headers=headers)
 
 
 def require_json(headers: Mapping[bytes, bytes]) -> None:

@@ -5,8 +5,9 @@ A meter is silent when it has no reading of the last intervals, in either book. 
 newest half hour first, so a meter that speaks costs one look-up; only the others cost more.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -41,21 +42,70 @@ def find_silent_meters(database: Database, *, silent_intervals: int, now: int) -
     """
     horizon = now - ON_THE_WAY_S - silent_intervals * HALF_HOUR_S
     with database.reading() as connection:
-        known = set(connection.scalars(sa.select(silent_channels.c.channel_id)))
-        candidates = _not_in_daybook(connection, horizon=horizon, now=now)
+        slots = daybook.open_interval_starts(
+            connection, starts_at=horizon - HALF_HOUR_S + 1, ends_at=now + HALF_HOUR_S
+        )
+        spoke = _in_daybook_again(connection, slots) | _in_ledger_again(connection, since=horizon)
+        candidates = _not_in_daybook(connection, slots)
         heard = _heard_in_ledger(connection, candidates, since=horizon)
-        silent = {each: where for each, where in candidates.items() if each not in heard}
-        new = [each for each in silent if each not in known]
-        last = _last_seen(connection, {each: silent[each] for each in new[:LAST_SEEN_MAX]}, now=now)
+        new = {each: where for each, where in candidates.items() if each not in heard}
+        looked_at = dict(islice(new.items(), LAST_SEEN_MAX))
+        last = _last_seen(connection, looked_at, now=now)
+    rows = [
+        (each, where.region, last.get(each), now)
+        for each, where in new.items()
         # Who came a moment ago and never said anything has not fallen silent.
-        for each in new:
-            if silent[each].created_at >= horizon and each not in last:
-                del silent[each]
+        if where.created_at < horizon or each in last
+    ]
     with database.writing() as connection:
-        _forget(connection, known - set(silent))
-        rows = [(each, silent[each].region, last.get(each), now) for each in new if each in silent]
+        _forget(connection, spoke)
         insert_rows(connection, silent_channels, rows)
-    return len(silent)
+        return connection.execute(
+            sa.select(sa.func.count()).select_from(silent_channels)
+        ).scalar_one()
+
+
+def _in_daybook_again(connection: sa.Connection, slots: Sequence[int]) -> set[int]:
+    """Return the channels known as silent that have a row of one of the slots."""
+    if not slots:
+        return set()
+    if is_distributed(connection):
+        known = np.array(connection.scalars(sa.select(silent_channels.c.channel_id)).all())
+        if not len(known):
+            return set()
+        within = ChannelRange(int(known.min()), int(known.max()))
+        spoke = [
+            daybook.read_interval(connection, starts_at=slot, channels=within)[0] for slot in slots
+        ]
+        return {number for each in spoke for number in np.intersect1d(each, known).tolist()}
+    row = tables.daybook
+    there = [
+        sa.exists().where(row.c.starts_at == slot, row.c.channel_id == silent_channels.c.channel_id)
+        for slot in slots
+    ]
+    return set(connection.scalars(sa.select(silent_channels.c.channel_id).where(sa.or_(*there))))
+
+
+def _in_ledger_again(connection: sa.Connection, *, since: int) -> set[int]:
+    """Return the channels known as silent that have a closed reading since then."""
+    zones = connection.scalars(sa.select(channels.c.zone).distinct()).all()
+    days = {
+        (zone, day_number(local_day(since, time_zone(zone))) + later)
+        for zone in zones
+        for later in (0, 1)
+    }
+    spoke: set[int] = set()
+    for zone, number in days:
+        found = connection.execute(
+            sa.select(ledger.c.channel_id, ledger.c.intervals)
+            .join(silent_channels, silent_channels.c.channel_id == ledger.c.channel_id)
+            .join(channels, channels.c.id == ledger.c.channel_id)
+            .where(ledger.c.day == number, channels.c.zone == zone)
+        )
+        for channel_id, last in _last_known(found, day=numbered_day(number), zone=zone):
+            if last + HALF_HOUR_S > since:
+                spoke.add(channel_id)
+    return spoke
 
 
 class _Place(msgspec.Struct, frozen=True):
@@ -66,10 +116,8 @@ class _Place(msgspec.Struct, frozen=True):
     created_at: int
 
 
-def _not_in_daybook(connection: sa.Connection, *, horizon: int, now: int) -> dict[int, _Place]:
-    slots = daybook.open_interval_starts(
-        connection, starts_at=horizon - HALF_HOUR_S + 1, ends_at=now + HALF_HOUR_S
-    )
+def _not_in_daybook(connection: sa.Connection, slots: Sequence[int]) -> dict[int, _Place]:
+    """Return the channels without a row of the slots, but not those known as silent."""
     # One look-up by full key for each half hour, the newest first: the first nearly always hits.
     newest_first = sorted(slots, reverse=True)
     wanted = (
@@ -81,6 +129,8 @@ def _not_in_daybook(connection: sa.Connection, *, horizon: int, now: int) -> dic
         )
         .join(meter_points, meter_points.c.id == channels.c.meter_point_id)
         .where(is_counted())
+        # Known ones stay where they are: a whole town without a line must not cost this again.
+        .where(~sa.exists().where(silent_channels.c.channel_id == channels.c.id))
     )
     if is_distributed(connection):
         return _page_by_page(connection, wanted, newest_first)
@@ -135,7 +185,6 @@ def _heard_in_ledger(
 def _last_of_day(
     connection: sa.Connection, channel_ids: Sequence[int], *, day: date, zone: str
 ) -> Iterable[tuple[int, int]]:
-    begins_at, ends_at = day_bounds(day, time_zone(zone))
     for begin in range(0, len(channel_ids), _AT_ONCE):
         rows = [(each,) for each in channel_ids[begin : begin + _AT_ONCE]]
         source, parameters = batch(connection, columns={"channel_id": "bigint"}, rows=rows)
@@ -144,12 +193,19 @@ def _last_of_day(
             WHERE ledger.day = :day AND ledger.channel_id = batch.channel_id
         """  # noqa: S608 built from our own names only
         asked = parameters | {"day": day_number(day)}
-        for row in connection.execute(sa.text(statement), asked):
-            intervals = decode_intervals(row.intervals)
-            length_s = (ends_at - begins_at) // len(intervals)
-            known = [index for index, amount in enumerate(intervals) if amount is not None]
-            if known:
-                yield row.channel_id, begins_at + known[-1] * length_s
+        yield from _last_known(connection.execute(sa.text(statement), asked), day=day, zone=zone)
+
+
+def _last_known(
+    rows: Iterable[sa.Row[*tuple[Any, ...]]], *, day: date, zone: str
+) -> Iterator[tuple[int, int]]:
+    """Yield the last known start of each channel's row of one day."""
+    begins_at, ends_at = day_bounds(day, time_zone(zone))
+    for channel_id, packed in rows:
+        intervals = decode_intervals(packed)
+        last = max((i for i, amount in enumerate(intervals) if amount is not None), default=None)
+        if last is not None:
+            yield channel_id, begins_at + last * ((ends_at - begins_at) // len(intervals))
 
 
 def _last_seen(connection: sa.Connection, silent: dict[int, _Place], *, now: int) -> dict[int, int]:

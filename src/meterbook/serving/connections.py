@@ -1,0 +1,217 @@
+"""
+One HTTP connection: uvicorn's, with limits to silence, and a lane for packets.
+
+Of every request uvicorn makes a task with messages to and fro, and that costs more than storing a
+packet does. A packet in the lane stays what it is, a few bytes: they go to the door as soon as
+they are here, and its answer comes as a call. All other requests take uvicorn's way, and so does a
+packet that is not quite regular: one that comes in pieces, that waits to be asked for its body, or
+whose connection has not been answered yet.
+
+                 ┌─ POST /meter ──► packet door ──► group commit ──┐
+    head, body ──┤                                                 ├──► answer
+                 └─ all else ─────► task ─► application ───────────┘
+
+uvicorn waits without end for heads and for readers of its answers; a look at all connections each
+second ends those that stand still.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, Protocol
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from meterbook.intake.modbus.open_files import open_files_max
+from meterbook.problems import Answer, problem, problem_answer
+
+PACKET_PATH = b"/meter"
+SILENT_S_MAX = 75  # longer than nginx keeps a connection to us for later, 60 s: it never meets a
+# connection that is being closed
+CONNECTIONS_MAX = 16_384  # of one worker; an idle one takes a few KiB
+OTHER_FILES = 512  # databases, logs, hosts being polled
+HEAD_BYTES_MAX = 65_536  # of a request's line and headers, cookies included
+
+
+@cache
+def _connections_max() -> int:
+    files = open_files_max() or CONNECTIONS_MAX + OTHER_FILES
+    return max(OTHER_FILES, min(CONNECTIONS_MAX, files - OTHER_FILES))
+
+
+class PacketLane(Protocol):
+    """What takes packets without a task for each."""
+
+    body_bytes_max: int
+    body_s_max: float
+    """How long a body may take."""
+
+    def take(
+        self,
+        scope: dict[str, Any],
+        headers: dict[bytes, bytes],
+        body: bytes,
+        answer: Callable[[Answer], None],
+    ) -> None:
+        """Call `answer` once, when the packet is on disk or refused."""
+
+    def is_closing(self) -> bool:
+        """Say whether connections shall end with their answer."""
+
+
+class _Request:
+    """A packet's request; stands where uvicorn looks whether a request is being answered."""
+
+    __slots__ = ("body", "disconnected", "headers", "is_whole", "keep_alive", "response_complete",
+                 "until")  # fmt: skip
+
+    def __init__(self, headers: dict[bytes, bytes], *, keep_alive: bool, until: float) -> None:
+        self.headers = headers
+        self.keep_alive = keep_alive
+        self.until = until
+        self.body: list[bytes] = []
+        self.is_whole = False
+        self.disconnected = False
+        self.response_complete = False
+
+    @property
+    def message_event(self) -> "_Request":
+        return self
+
+    def set(self) -> None:
+        """Do nothing: nobody waits for more of a packet."""
+
+
+class Connection(HttpToolsProtocol):
+    """One connection; made by uvicorn's server."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        """Prepare; bytes come later."""
+        super().__init__(*arguments, **more)
+        self._lane: PacketLane | None = getattr(self.app, "packet_lane", None)
+        self._packet: _Request | None = None
+        self._is_in_head = True
+        self._head_bytes = 0
+        self._silent_since = self.loop.time()
+        self._unread_since: float | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin, unless there are too many already."""
+        super().connection_made(transport)
+        if len(self.connections) > _connections_max():
+            transport.abort()
+
+    def data_received(self, piece: bytes) -> None:
+        """Take bytes; a head that never ends is refused."""
+        self._head_bytes += len(piece)
+        super().data_received(piece)
+        if self._is_in_head and self._head_bytes > HEAD_BYTES_MAX:
+            self._refuse(problem(431, f"at most {HEAD_BYTES_MAX} bytes of headers"))
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        super().on_message_begin()
+        self._is_in_head = True
+        self._head_bytes = 0
+        self._silent_since = self.loop.time()
+
+    def on_headers_complete(self) -> None:
+        """Choose the way of a request."""
+        self._is_in_head = False
+        self._packet = self._packet_begun()
+        if self._packet is None:
+            super().on_headers_complete()
+        else:
+            self.cycle = self._packet  # type: ignore[assignment]
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        if self._packet is None:
+            super().on_body(body)
+        else:
+            self._packet.body.append(body)
+
+    def on_message_complete(self) -> None:
+        """Hand a whole packet over."""
+        packet, lane = self._packet, self._lane
+        if packet is None or lane is None:
+            super().on_message_complete()
+            return
+        self._packet = None  # what follows is another request
+        packet.is_whole = True
+        lane.take(self.scope, packet.headers, b"".join(packet.body), self._answered(packet))  # type: ignore[arg-type]
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        self._silent_since = self.loop.time()
+        super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        """Remember since when nobody reads what is sent."""
+        self._unread_since = self.loop.time()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """Forget it."""
+        self._unread_since = None
+        super().resume_writing()
+
+    def let_go_if_still(self, now: float) -> None:
+        """
+        End the connection if nothing has moved on it for too long.
+
+        :param now: the event loop's time.
+        """
+        packet, is_answering = self._packet, self.cycle and not self.cycle.response_complete
+        if self._unread_since is not None and now - self._unread_since > SILENT_S_MAX:
+            self.transport.abort()
+        elif packet is not None:
+            if now > packet.until:
+                packet.response_complete = True
+                self._refuse(problem(408, "the body came too slowly; send it again"))
+        elif not is_answering and now - self._silent_since > SILENT_S_MAX:
+            self.transport.close()
+
+    def _packet_begun(self) -> _Request | None:
+        """Return the request if it is a packet in one piece, and nothing is being answered."""
+        lane, cycle = self._lane, self.cycle
+        if lane is None or self.url != PACKET_PATH or self.parser.get_method() != b"POST":
+            return None
+        if (cycle is not None and not cycle.response_complete) or self.expect_100_continue:
+            return None
+        headers = dict(self.headers)
+        length = headers.get(b"content-length", b"")
+        if not length.isdigit() or int(length) > lane.body_bytes_max or b"upgrade" in headers:
+            return None
+        keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        return _Request(headers, keep_alive=keep_alive, until=self.loop.time() + lane.body_s_max)
+
+    def _answered(self, packet: _Request) -> Callable[[Answer], None]:
+        def answer(written: Answer) -> None:
+            packet.response_complete = True
+            if self.transport.is_closing():
+                return
+            closes = not packet.keep_alive or (self._lane is not None and self._lane.is_closing())
+            self._write(written, closes=closes)
+            self._silent_since = self.loop.time()
+            if closes:
+                self.transport.close()
+            elif self.pipeline:
+                self.on_response_complete()
+
+        return answer
+
+    def _refuse(self, document: Any) -> None:
+        if not self.transport.is_closing():
+            self._write(problem_answer(document), closes=True)
+            self.transport.close()
+
+    def _write(self, written: Answer, *, closes: bool) -> None:
+        headers: Sequence[tuple[bytes, bytes]] = [
+            *self.server_state.default_headers,
+            *written.headers,
+            (b"content-length", b"%d" % len(written.body)),
+        ]
+        if closes:
+            headers = [*headers, (b"connection", b"close")]
+        lines = [b"%b: %b\r\n" % header for header in headers]
+        self.transport.write(b"".join([STATUS_LINE[written.status], *lines, b"\r\n", written.body]))
