@@ -69,6 +69,8 @@ def plainly_read(stored: bytes) -> Amounts:
 @example([-(2**63), 2**63 - 1])
 @example([2**60, None, -(2**60)])
 @example([0] * 1440)
+@example([-(2**50) + 1, 2**50 - 1] * 3)
+@example([7] * 90_001)
 @example([None, *[5] * 300, None, None, 7])
 def test_amounts_are_read_back_as_they_were(day: Amounts) -> None:
     stored = encode(day)
@@ -80,6 +82,7 @@ def test_amounts_are_read_back_as_they_were(day: Amounts) -> None:
 
 
 @given(st.lists(ANY_DAY, min_size=1, max_size=20))
+@example([[2**51 + 7] * 46, [2**49] * 46, [-(2**50) + 1, 2**50 - 1] * 25, [1, None]])
 def test_a_day_is_packed_alike_whatever_it_is_packed_with(days: list[Amounts]) -> None:
     assert encode_days(days) == [encode(day) for day in days]
     assert decode_many(encode_days(days)) == days

@@ -12,10 +12,10 @@ missing) is what days were before, and still what is shorter so. Below 0x80 it i
     bits       of each symbol its lowest k + c bits; zeros fill the last byte
 
 Symbol s is stored as s + 2**k, of which the highest bit is implied: it has k + c bits below that
-one. Without d there is a symbol for each known amount, what it is above the base. With d the base
-is the first known amount, and the symbols are the differences from one to the next, zigzag.
-Varints are LEB128: seven bits a byte, the lowest first, the highest bit set on all but the last.
-Zigzag is 0, -1, 1, -2, 2 as 0, 1, 2, 3, 4. Bits begin at the highest of a byte.
+one, at most 52. Without d there is a symbol for each known amount, what it is above the base. With
+d the base is the first known amount, and the symbols are the differences from one to the next,
+zigzag. Varints are LEB128: seven bits a byte, the lowest first, the highest bit set on all but the
+last. Zigzag is 0, -1, 1, -2, 2 as 0, 1, 2, 3, 4. Bits begin at the highest of a byte.
 """
 
 from functools import lru_cache
@@ -28,7 +28,7 @@ DIFFERENCES, UNLIKE, PARAMETER = 0x40, 0x20, 0x1F
 _ALIKE = 48  # the half hours of all days but two a year
 WIDTH_MAX = 52  # bits of a symbol below its highest
 _PACKED_END = 0x80  # first bytes below it are ours
-_INTERVALS_MAX = 90_000  # a day of 25 hours by the second
+INTERVALS_MAX = 90_000  # a day of 25 hours by the second
 _BASE_MAX = 1 << 61
 _VARINT_BITS_MAX = 70
 _VARINT_MORE = 0x80
@@ -167,7 +167,7 @@ def read_head(stored: bytes) -> Head:
     count, runs = _ALIKE, [_ALIKE]
     if flags & UNLIKE:
         count, at = _read_varint(stored, at)
-        if not 0 < count <= _INTERVALS_MAX:
+        if not 0 < count <= INTERVALS_MAX:
             raise UnreadableAmountsError(f"a day of {count} intervals")
         runs, reached = [], 0
         while reached < count:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from meterbook.domain.packed_amounts import (
+    INTERVALS_MAX,
     PARAMETER,
     WIDTH_MAX,
     Amounts,
@@ -31,8 +32,7 @@ from meterbook.domain.reading_columns import IntColumn
 _CELLS_AT_ONCE = 6_144  # larger columns cost more for their memory than they save
 _DAYS_AT_ONCE = 128
 _FEW = 8  # days; so many are faster one by one
-_SPREAD_MAX = 1 << 51  # so that symbols are exact as floats, and below 2**(WIDTH_MAX + 1)
-_AMOUNT_MAX = 1 << 61
+_AMOUNT_MAX = 1 << 50  # so symbols are below 2**(WIDTH_MAX + 1), and exact as floats
 _WORD = 64
 Flags = npt.NDArray[np.bool_]
 
@@ -110,7 +110,7 @@ class _Symbols(msgspec.Struct, frozen=True):
 
 
 def _encode_part(amounts: IntColumn, present: Flags, slots: IntColumn) -> list[bytes]:
-    fits = _packable(amounts, present)
+    fits = _packable(amounts, present, slots)
     packed = dict(zip(fits.tolist(), _packed(amounts, present, slots, fits), strict=True))
     # What MessagePack takes at the least: a byte for each, another for each large one.
     large = np.count_nonzero((amounts > 127) | (amounts < -32), axis=1)  # noqa: PLR2004 its one byte
@@ -152,11 +152,10 @@ def _day(amounts: IntColumn, present: Flags) -> Amounts:
     return [amount if known else None for amount, known in pairs]
 
 
-def _packable(amounts: IntColumn, present: Flags) -> IntColumn:
+def _packable(amounts: IntColumn, present: Flags, slots: IntColumn) -> IntColumn:
     """Return the rows of days of which something is known and nothing is too large."""
-    high, low = amounts.max(axis=1), amounts.min(axis=1)  # 0 is counted in where one is missing
-    small = (low > -_AMOUNT_MAX) & (high < _AMOUNT_MAX)
-    return np.flatnonzero(small & (high - low < _SPREAD_MAX) & present.any(axis=1))
+    small = (amounts.min(axis=1) > -_AMOUNT_MAX) & (amounts.max(axis=1) < _AMOUNT_MAX)
+    return np.flatnonzero(small & present.any(axis=1) & (slots <= INTERVALS_MAX))
 
 
 def _symbols(amounts: IntColumn, present: Flags) -> _Symbols:
