@@ -83,6 +83,11 @@ def copy_day(database: Database, *, day: int, to: range) -> None:
         f"INSERT INTO ledger (day, {names}) SELECT :to, {names} FROM ledger WHERE day = :day"  # noqa: S608
         " ORDER BY channel_id"
     )
+    when = sa.text("""
+        INSERT INTO ledger_days SELECT :to, closed_at FROM ledger_days WHERE day = :day
+        ON CONFLICT DO NOTHING
+    """)
     for other in to:
         with database.writing() as connection:
             connection.execute(statement, {"to": other, "day": day})
+            connection.execute(when, {"to": other, "day": day})

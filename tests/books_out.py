@@ -1,6 +1,5 @@
 """What tests of exports share: a book filled with days, and read back as such."""
 
-import msgspec
 import numpy as np
 import sqlalchemy as sa
 
@@ -10,6 +9,7 @@ from meterbook.domain.local_days import day_bounds, numbered_day, time_zone
 from meterbook.domain.reading_columns import ReadingColumns
 from meterbook.domain.readings import Flow, Quality
 from meterbook.exports.selection import Selection
+from meterbook.ledger import decode_intervals
 from meterbook.storage.database import Database
 from meterbook.storage.tables import channels, installations, ledger
 
@@ -57,7 +57,7 @@ def content_of(database: Database) -> Content:
         ).all()  # fmt: skip
     found: Content = {}
     for row in rows:
-        amounts = msgspec.msgpack.decode(row.intervals)
+        amounts = decode_intervals(row.intervals)
         qualities = row.qualities or bytes([row.quality] * len(amounts))
         found[row.meter_id, Flow(row.flow), row.day] = tuple(
             None if amount is None else (amount, Quality(quality))

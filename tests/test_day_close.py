@@ -3,11 +3,20 @@
 from datetime import date
 from zoneinfo import ZoneInfo
 
+import msgspec
+import pytest
+import sqlalchemy as sa
+
 from meterbook import day_close, ledger
+from meterbook.domain.closed_days import ClosedDay, closed_day
 from meterbook.domain.local_days import day_number, interval_starts
+from meterbook.domain.readings import Quality
 from meterbook.intake.packet_fields import Packet
 from meterbook.intake.recorder import Arrival, PacketRecorder
+from meterbook.queries.invariants import broken_ledger_days
 from meterbook.storage.database import Database
+from meterbook.storage.tables import ledger as ledger_table
+from meterbook.storage.tables import ledger_days, ledger_revisions
 
 DAY = date(2025, 2, 8)
 UTC = ZoneInfo("UTC")
@@ -51,6 +60,85 @@ def test_a_late_reading_of_a_closed_day_leads_to_the_next_revision_and_keeps_the
         newest, oldest = ledger.revisions(connection, channel_id=1, day=day_number(DAY))
     assert (newest.revision, newest.closed.energy) == (2, 120)
     assert (oldest.revision, oldest.closed.energy) == (1, 100)
+
+
+def test_a_day_written_as_messagepack_is_read_verified_and_revised_like_any_other(
+    database: Database,
+) -> None:
+    starts = list(interval_starts(DAY, UTC))
+    record(database, *[Packet(1, start + 1860, 100 + i) for i, start in enumerate(starts[:-1])])
+    day_close.close_day(database, day=DAY, zone=UTC, now=NOW)
+    before = msgspec.msgpack.encode([*range(100, 147), None])
+    with database.writing() as connection:
+        connection.execute(sa.update(ledger_table).values(intervals=before))
+    with database.reading() as connection:
+        assert not list(broken_ledger_days(connection))
+    record(database, Packet(1, starts[-1] + 1860, 7))
+
+    close = day_close.close_day(database, day=DAY, zone=UTC, now=NOW)
+
+    assert close.revised == 1
+    with database.reading() as connection:
+        newest, oldest = ledger.revisions(connection, channel_id=1, day=day_number(DAY))
+        kept = connection.execute(sa.select(ledger_revisions.c.intervals)).scalar_one()
+    assert newest.closed.intervals == [*range(100, 147), 7]
+    assert oldest.closed.intervals == [*range(100, 147), None]
+    assert bytes(kept) == before
+
+
+def test_every_revision_knows_when_it_was_written(database: Database) -> None:
+    first = interval_starts(DAY, UTC)[0]
+    record(database, Packet(1, first + 1860, 100), Packet(2, first + 1860, 100))
+    day_close.close_day(database, day=DAY, zone=UTC, now=NOW)
+    record(database, Packet(2, first + 1860, 70), Packet(3, first + 1860, 70))
+    day_close.close_day(database, day=DAY, zone=UTC, now=NOW + 60)
+
+    with database.reading() as connection:
+        written = [
+            [entry.closed_at - NOW for entry in ledger.revisions(connection, channel_id=n, day=day)]
+            for n, day in ((n, day_number(DAY)) for n in (1, 2, 3))
+        ]
+        assert not list(broken_ledger_days(connection))
+    assert written == [[0], [60, 0], [60]]
+
+
+def test_verify_finds_a_day_of_which_nothing_says_when_it_was_closed(
+    sqlite_database: Database,
+) -> None:
+    record(sqlite_database, Packet(1, interval_starts(DAY, UTC)[0] + 1860, 100))
+    day_close.close_day(sqlite_database, day=DAY, zone=UTC, now=NOW)
+    with sqlite_database.writing() as connection:
+        connection.execute(sa.delete(ledger_days))
+
+    with sqlite_database.reading() as connection:
+        [found] = broken_ledger_days(connection)
+    assert found == "ledger: channel 1, 2025-02-08: nothing says when it was closed"
+
+
+def test_a_revision_of_what_is_no_longer_so_is_refused(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = interval_starts(DAY, UTC)[0]
+    record(database, Packet(1, first + 1860, 100))
+    day_close.close_day(database, day=DAY, zone=UTC, now=NOW)
+    number = day_number(DAY)
+    asked = {"channel_id": 1, "first_day": number, "end_day": number + 1}
+    with database.reading() as connection:
+        [was] = ledger.days_of_channel(connection, **asked)
+    day = closed_day(1, number, intervals=[5], qualities=[Quality.RAW])
+
+    def revise(was: ClosedDay) -> None:
+        with database.writing() as connection:
+            ledger.revise_days(connection, [(was, day)], revised_at=NOW, reason="test")
+
+    with pytest.raises(ledger.ConcurrentRevisionError):
+        revise(msgspec.structs.replace(was, intervals=[101, *was.intervals[1:]]))
+    # Another revises it between the look at it and the change: it has another number by then.
+    monkeypatch.setattr(ledger, "_standing", lambda *_: {(number, 1): (was, 7)})
+    with pytest.raises(ledger.ConcurrentRevisionError):
+        revise(was)
+    with database.reading() as connection:
+        assert ledger.days_of_channel(connection, **asked) == [was]
 
 
 def test_closing_again_with_nothing_new_changes_nothing(database: Database) -> None:

@@ -21,6 +21,7 @@ from meterbook.imports import ImportRequest, run, run_import
 from meterbook.imports.parts import whole_days
 from meterbook.intake.files.csv_mapping import CsvMapping
 from meterbook.intake.files.parsed import FilePart, ParseOptions, Series
+from meterbook.ledger import decode_intervals
 from meterbook.registry.foreign_ids import names_of
 from meterbook.registry.import_log import logged_imports
 from meterbook.registry.meters import add_meters
@@ -72,7 +73,7 @@ def days_of(database: Database, meter_id: int, flow: Flow) -> dict[str, tuple[in
         return {
             numbered_day(row.day).isoformat(): (
                 row.energy,
-                len(msgspec.msgpack.decode(row.intervals)),
+                len(decode_intervals(row.intervals)),
             )
             for row in rows
         }

@@ -2,19 +2,21 @@
 The ledger: closed days, written once.
 
 A correction writes the next revision and moves the one before to `ledger_revisions`; nothing is
-ever deleted. Intervals are a MessagePack array: 1.8 bytes a London half hour, and every language
-reads it.
+ever deleted. Intervals are packed, a byte a London half hour: `domain.packed_amounts` says how.
+Days written before that, and those it would not make shorter, are a MessagePack array.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 import sqlalchemy as sa
 
 from meterbook.domain.closed_days import ClosedDay, DaySum
-from meterbook.domain.day_tables import DayTable
+from meterbook.domain.day_tables import DayRow, DayTable, stored_days
+from meterbook.domain.packed_amounts import Amounts, decode
+from meterbook.domain.packed_days import encode_days
 from meterbook.domain.readings import Quality
 from meterbook.storage.channel_ranges import ChannelRange
 from meterbook.storage.dialects import (
@@ -26,13 +28,12 @@ from meterbook.storage.dialects import (
     number_source,
     numbers,
 )
-from meterbook.storage.tables import ledger, ledger_revisions
+from meterbook.storage.tables import ledger, ledger_days, ledger_revisions
 
 Item = TypeVar("Item")
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(list[int | None]).decode
 _DAYS_A_STATEMENT = 5_000  # well below SQLite's 32,766 parameters; 13 years of one channel
 
+_SAID_ONCE = 0  # of closed_at: see `ledger_days`
 _DAY = {"day": "integer"}
 _DAY_COLUMNS = (
     ledger.c.channel_id,
@@ -64,16 +65,29 @@ def write_days(
 
     :raises sqlalchemy.exc.IntegrityError: if it has one of them.
     """
-    rows = days.rows() if isinstance(days, DayTable) else map(msgspec.structs.astuple, days)
-    insert_rows(
-        connection,
-        ledger,
-        [
-            (channel_id, day, energy, _encode(intervals), missing, quality, qualities, 1, closed_at)
-            for channel_id, day, energy, intervals, missing, quality, qualities in rows
-        ],
-        columns=_WRITTEN,
-    )
+    rows = list(days.rows()) if isinstance(days, DayTable) else _rows(days)
+    said_once = _days_closed_at(connection, {row[1] for row in rows}, closed_at=closed_at)
+    stored = [(*row, 1, _SAID_ONCE if row[1] in said_once else closed_at) for row in rows]
+    insert_rows(connection, ledger, stored, columns=_WRITTEN)
+
+
+def _days_closed_at(
+    connection: sa.Connection, days: Collection[int], *, closed_at: int
+) -> set[int]:
+    """Return which of the days were first written at that instant, now included."""
+    if connection.dialect.name != "sqlite":
+        return set()
+    source, parameters = batch(connection, columns=_DAY, rows=[(day,) for day in sorted(days)])
+    insert = f"""
+        INSERT INTO ledger_days (day, closed_at) SELECT day, :closed_at FROM {source}
+        WHERE true ON CONFLICT (day) DO NOTHING
+    """  # noqa: S608 built from our own names only
+    ask = f"""
+        SELECT ledger_days.day FROM {source} CROSS JOIN ledger_days
+        WHERE ledger_days.day = batch.day AND ledger_days.closed_at = :closed_at
+    """  # noqa: S608 built from our own names only
+    connection.execute(sa.text(insert), parameters | {"closed_at": closed_at})
+    return {*connection.scalars(sa.text(ask), parameters | {"closed_at": closed_at})}
 
 
 class ConcurrentRevisionError(RuntimeError):
@@ -95,6 +109,9 @@ def revise_days(
     """
     for some in _portions(changes):
         keys = [(day.day, day.channel_id) for _, day in some]
+        standing = _standing(connection, keys)
+        if [standing.get(key, (None,))[0] for key in keys] != [was for was, _ in some]:
+            raise ConcurrentRevisionError
         columns = {"day": "integer", "channel_id": "bigint"}
         source, parameters = batch(connection, columns=columns, rows=keys)
         statement = f"""
@@ -113,13 +130,13 @@ def revise_days(
             .where(
                 ledger.c.day == sa.bindparam("at_day"),
                 ledger.c.channel_id == sa.bindparam("at_channel"),
-                ledger.c.intervals == sa.bindparam("was_intervals"),
-                ledger.c.quality == sa.bindparam("was_quality"),
-                ledger.c.qualities.is_not_distinct_from(sa.bindparam("was_qualities")),
+                ledger.c.revision == sa.bindparam("was_revision"),
             )
             .values(revision=ledger.c.revision + 1, closed_at=revised_at)
         )
-        done = connection.execute(revise, [_changes(*change) for change in some])
+        rows = _rows([day for _, day in some])
+        asked = [_revised(row, standing[row[1], row[0]][1]) for row in rows]
+        done = connection.execute(revise, asked)
         if done.rowcount != len(some):
             raise ConcurrentRevisionError
 
@@ -140,7 +157,7 @@ def days_of_channels(
     names = ", ".join(column.name for column in _DAY_COLUMNS)
     statement = f"SELECT {names} FROM ledger WHERE day = :day AND {wanted}"  # noqa: S608 our own names
     found = connection.execute(sa.text(statement), asked | {"day": day})
-    return {row.channel_id: _closed_day(row) for row in found}
+    return {closed.channel_id: closed for closed in stored_days(found.all())}
 
 
 def days_by_key(
@@ -149,16 +166,25 @@ def days_by_key(
     """Return the current revisions of those (day, channel_id) that the ledger has."""
     closed: dict[tuple[int, int], ClosedDay] = {}
     for some in _portions(keys):
-        columns = {"day": "integer", "channel_id": "bigint"}
-        source, parameters = batch(connection, columns=columns, rows=some)
-        names = ", ".join(f"ledger.{column.name}" for column in _DAY_COLUMNS)
-        statement = f"""
-            SELECT {names} FROM {source} CROSS JOIN ledger
-            WHERE ledger.day = batch.day AND ledger.channel_id = batch.channel_id
-        """  # noqa: S608 built from our own names only
-        for row in connection.execute(sa.text(statement), parameters):
-            closed[row.day, row.channel_id] = _closed_day(row)
+        closed |= {key: day for key, (day, _) in _standing(connection, some).items()}
     return closed
+
+
+def _standing(
+    connection: sa.Connection, keys: Sequence[tuple[int, int]]
+) -> dict[tuple[int, int], tuple[ClosedDay, int]]:
+    """Return days with the number of their current revision, by (day, channel_id)."""
+    source, parameters = batch(
+        connection, columns={"day": "integer", "channel_id": "bigint"}, rows=keys
+    )
+    names = ", ".join(f"ledger.{column.name}" for column in _DAY_COLUMNS)
+    statement = f"""
+        SELECT {names}, ledger.revision FROM {source} CROSS JOIN ledger
+        WHERE ledger.day = batch.day AND ledger.channel_id = batch.channel_id
+    """  # noqa: S608 built from our own names only
+    found = connection.execute(sa.text(statement), parameters).all()
+    days = zip(stored_days(found), found, strict=True)
+    return {(day.day, day.channel_id): (day, row.revision) for day, row in days}
 
 
 def days_of_channel(
@@ -169,7 +195,7 @@ def days_of_channel(
     # A list of days, not a range: a range would read every channel of each day.
     days = batch_parameters(name, columns=_DAY, rows=[(day,) for day in range(first_day, end_day)])
     found = connection.execute(_channel_statement(name), days | {"channel_id": channel_id})
-    return [_closed_day(row) for row in found]
+    return stored_days(found.all())
 
 
 @lru_cache
@@ -236,41 +262,44 @@ def revisions(connection: sa.Connection, *, channel_id: int, day: int) -> list[L
         ledger_revisions.c.revision,
         ledger_revisions.c.closed_at,
     ).where(ledger_revisions.c.day == day, ledger_revisions.c.channel_id == channel_id)
-    found = connection.execute(current.union_all(earlier).order_by(sa.desc("revision")))
-    return [LedgerEntry(_closed_day(row), row.revision, row.closed_at) for row in found]
+    found = connection.execute(current.union_all(earlier).order_by(sa.desc("revision"))).all()
+    first = sa.select(ledger_days.c.closed_at).where(ledger_days.c.day == day)
+    first_at = connection.execute(first).scalar() or 0
+    return [
+        LedgerEntry(closed, row.revision, row.closed_at or first_at)
+        for closed, row in zip(stored_days(found), found, strict=True)
+    ]
 
 
-def decode_intervals(packed: bytes) -> list[int | None]:
-    """Return the amounts of a stored day; None is missing."""
-    return _decode(packed)
+def decode_intervals(stored: bytes) -> Amounts:
+    """
+    Return the amounts of a stored day; None is missing.
+
+    :raises UnreadableAmountsError: if they cannot be read.
+    """
+    return decode(stored)
 
 
-def _changes(was: ClosedDay, day: ClosedDay) -> dict[str, object]:
+def _rows(days: Sequence[ClosedDay]) -> list[DayRow]:
+    packed = encode_days([day.intervals for day in days])
+    return [
+        (day.channel_id, day.day, day.energy, intervals, day.missing, day.quality, day.qualities)
+        for day, intervals in zip(days, packed, strict=True)
+    ]
+
+
+def _revised(row: DayRow, revision: int) -> dict[str, object]:
+    channel_id, day, energy, intervals, missing, quality, qualities = row
     return {
-        "was_intervals": _encode(was.intervals),
-        "was_quality": int(was.quality),
-        "was_qualities": was.qualities,
-        "at_day": day.day,
-        "at_channel": day.channel_id,
-        "energy": day.energy,
-        "intervals": _encode(day.intervals),
-        "missing": day.missing,
-        "quality": int(day.quality),
-        "qualities": day.qualities,
+        "at_day": day,
+        "at_channel": channel_id,
+        "was_revision": revision,
+        "energy": energy,
+        "intervals": intervals,
+        "missing": missing,
+        "quality": int(quality),
+        "qualities": qualities,
     }
-
-
-def _closed_day(row: sa.Row[*tuple[Any, ...]]) -> ClosedDay:
-    channel_id, day, energy, intervals, missing, quality, qualities = row[: len(_DAY_COLUMNS)]
-    return ClosedDay(
-        channel_id,
-        day,
-        energy,
-        _decode(intervals),
-        missing,
-        Quality(quality),
-        None if qualities is None else bytes(qualities),
-    )
 
 
 def _portions(items: Sequence[Item]) -> Iterable[Sequence[Item]]:

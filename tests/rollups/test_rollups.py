@@ -24,7 +24,7 @@ from meterbook.queries.region_profiles import regional_profile
 from meterbook.queries.regions import RegionDay, regional_days
 from meterbook.registry.meter_points import change_meter_point
 from meterbook.registry.meters import add_meters
-from meterbook.rollups.sums import half_hours_in
+from meterbook.rollups.sums import half_hours_in, rows_of
 from meterbook.rollups.upkeep import broken_rollups, kept_sums, rebuild, settle_all
 from meterbook.storage.database import Database
 from meterbook.storage.metadata import metadata
@@ -132,8 +132,8 @@ def test_regional_sums_are_those_of_the_readings(
         assert not connection.execute(sa.select(region_day_changes)).first()
         after = [kept_sums(connection, day=(each - date(1970, 1, 1)).days) for each in days]
     for then, now_ in zip(before, after, strict=True):
-        standing = {key: sums.row() for key, sums in then.items() if not sums.is_nothing()}
-        assert standing == {key: sums.row() for key, sums in now_.items()}
+        assert rows_of(then) == rows_of(now_)
+        assert not any(sums.is_nothing() for sums in now_.values())
 
 
 def _must_add_up(database: Database, days: list[date]) -> None:

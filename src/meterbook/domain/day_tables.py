@@ -6,17 +6,19 @@ row is its own.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from meterbook.domain.closed_days import ClosedDay, DayColumns
+from meterbook.domain.packed_days import decode_many, encode_table
 from meterbook.domain.reading_columns import IntColumn, numbered
 from meterbook.domain.readings import Quality
 
-DayRow = tuple[int, int, int, list[int | None], int, int, bytes | None]
-"""Channel, day, energy, intervals, missing, quality and qualities: the fields of a ClosedDay."""
+DayRow = tuple[int, int, int, bytes, int, int, bytes | None]
+"""Channel, day, energy, packed intervals, missing, quality and qualities."""
 
 
 class DayTable(msgspec.Struct, frozen=True, eq=False):
@@ -50,8 +52,8 @@ class DayTable(msgspec.Struct, frozen=True, eq=False):
             self.channel_id.tolist(),
             self.day.tolist(),
             self.amounts.sum(axis=1).tolist(),
-            self._intervals(),
-            (self.slots - self.present.sum(axis=1)).tolist(),
+            encode_table(self.amounts, present=self.present, slots=self.slots),
+            self._missing(),
             quality,
             qualities,
             strict=True,
@@ -59,10 +61,23 @@ class DayTable(msgspec.Struct, frozen=True, eq=False):
 
     def days(self) -> list[ClosedDay]:
         """Return the rows one by one."""
+        quality, qualities = self._qualities()
         return [
-            ClosedDay(channel_id, day, energy, intervals, missing, Quality(quality), qualities)
-            for channel_id, day, energy, intervals, missing, quality, qualities in self.rows()
+            *map(
+                ClosedDay,
+                self.channel_id.tolist(),
+                self.day.tolist(),
+                self.amounts.sum(axis=1).tolist(),
+                self._intervals(),
+                self._missing(),
+                map(Quality, quality),
+                qualities,
+            )
         ]
+
+    def _missing(self) -> list[int]:
+        missing: list[int] = (self.slots - self.present.sum(axis=1)).tolist()
+        return missing
 
     def _intervals(self) -> list[list[int | None]]:
         intervals: list[list[int | None]] = self.amounts.tolist()
@@ -158,3 +173,24 @@ def tables_as_one(tables: Sequence[DayTable]) -> DayTable:
         qualities[rows, :length] = table.qualities
         begin += len(table)
     return DayTable(channel_id[order], day[order], slots, amounts, present, qualities)
+
+
+def stored_days(rows: Sequence[Any]) -> list[ClosedDay]:
+    """
+    Return the days that rows of the ledger or of its revisions hold.
+
+    :param rows: with the columns of a `DayRow` as attributes.
+    :raises meterbook.domain.packed_amounts.UnreadableAmountsError: if one cannot be read.
+    """
+    return [
+        ClosedDay(
+            row.channel_id,
+            row.day,
+            row.energy,
+            intervals,
+            row.missing,
+            Quality(row.quality),
+            None if row.qualities is None else bytes(row.qualities),
+        )
+        for row, intervals in zip(rows, decode_many([row.intervals for row in rows]), strict=True)
+    ]

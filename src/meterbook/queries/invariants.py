@@ -4,16 +4,14 @@ The invariants of the books: what must hold whatever has happened, and what does
 `meterbook verify` prints what these return. Each streams, so a book of any size can be checked.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
-import msgspec
 import sqlalchemy as sa
 
 from meterbook.domain.closed_days import ClosedDay, closed_day
+from meterbook.domain.day_tables import stored_days
 from meterbook.domain.local_days import day_bounds, numbered_day, time_zone
-from meterbook.domain.readings import Quality
-from meterbook.ledger import decode_intervals
 from meterbook.registry.audit import broken_links
 from meterbook.rollups.upkeep import broken_rollups, days_in
 from meterbook.storage.tables import (
@@ -21,6 +19,7 @@ from meterbook.storage.tables import (
     daybook,
     installations,
     ledger,
+    ledger_days,
     ledger_revisions,
     meters,
     superseded_readings,
@@ -43,23 +42,44 @@ def _broken_days(connection: sa.Connection, *, day: int) -> Iterator[str]:
         .where(ledger.c.day == day)
         .order_by(ledger.c.channel_id)
     )
+    first = sa.select(ledger_days.c.closed_at).where(ledger_days.c.day == day)
+    first_at = connection.execute(first).scalar()
     rows = connection.execute(wanted, execution_options={"yield_per": _ROWS_AT_ONCE})
-    for row in rows:
-        name = f"ledger: channel {row.channel_id}, {numbered_day(row.day)}"
-        if row.zone is None:
-            yield f"{name}: there is no such channel"
-            continue
-        try:
-            stored = _stored_day(row)
-            length_s = _day_length_s(row.day, row.zone)
-        except (msgspec.MsgspecError, ValueError) as error:
-            yield f"{name}: cannot be read: {error}"
-            continue
-        count = len(stored.intervals)
-        if not count or length_s % count:
-            yield f"{name}: {count} intervals do not fill a day of {length_s} s"
-        elif stored != _recomputed(stored):
-            yield f"{name}: energy, gaps or quality are not those of its intervals"
+    for some in rows.partitions():
+        for row, stored in zip(some, _readable_days(some), strict=True):
+            name = f"ledger: channel {row.channel_id}, {numbered_day(row.day)}"
+            if row.zone is None:
+                yield f"{name}: there is no such channel"
+            elif isinstance(stored, ValueError):
+                yield f"{name}: cannot be read: {stored}"
+            elif first_at is None and not row.closed_at:
+                yield f"{name}: nothing says when it was closed"
+            elif wrong := _wrong(stored, zone=row.zone):
+                yield f"{name}: {wrong}"
+
+
+def _readable_days(rows: Sequence[sa.Row[*tuple[object, ...]]]) -> list[ClosedDay | ValueError]:
+    """Return the days of rows, or why one cannot be read."""
+    try:
+        return [*stored_days(rows)]
+    except ValueError as error:
+        if len(rows) == 1:
+            return [error]
+        middle = len(rows) // 2
+        return _readable_days(rows[:middle]) + _readable_days(rows[middle:])
+
+
+def _wrong(day: ClosedDay, *, zone: str) -> str | None:
+    try:
+        length_s = _day_length_s(day.day, zone)
+    except ValueError as error:
+        return f"cannot be read: {error}"
+    count = len(day.intervals)
+    if not count or length_s % count:
+        return f"{count} intervals do not fill a day of {length_s} s"
+    if day != _recomputed(day):
+        return "energy, gaps or quality are not those of its intervals"
+    return None
 
 
 def broken_revisions(connection: sa.Connection) -> Iterator[str]:
@@ -169,18 +189,6 @@ CHECKS: dict[str, Check] = {
     "audit log": broken_links,
     "roll-ups": broken_rollups,
 }
-
-
-def _stored_day(row: sa.Row[*tuple[object, ...]]) -> ClosedDay:
-    return ClosedDay(
-        row.channel_id,
-        row.day,
-        row.energy,
-        decode_intervals(row.intervals),
-        row.missing,
-        Quality(row.quality),
-        None if row.qualities is None else bytes(row.qualities),
-    )
 
 
 def _recomputed(day: ClosedDay) -> ClosedDay:

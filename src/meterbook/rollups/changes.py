@@ -11,13 +11,12 @@ Changes are only inserted, so that closes and imports never wait for each other'
 from collections.abc import Collection, Iterable, Sequence
 from zoneinfo import ZoneInfo
 
-import msgspec
 import sqlalchemy as sa
 
 from meterbook.domain.closed_days import ClosedDay
-from meterbook.domain.day_tables import DayTable, table_of
+from meterbook.domain.day_tables import DayTable, stored_days, table_of
 from meterbook.domain.reading_columns import distinct
-from meterbook.domain.readings import Counting, Flow, Quality
+from meterbook.domain.readings import Counting, Flow
 from meterbook.rollups.sums import (
     KEY_NAMES,
     NO_REGION,
@@ -25,6 +24,7 @@ from meterbook.rollups.sums import (
     DaySums,
     RegionDayKey,
     add,
+    rows_of,
     stored_sums,
     sums_of_days,
 )
@@ -37,7 +37,6 @@ _COLUMNS = (*KEY_NAMES, *SUM_NAMES)
 _SETTLE_LOCK = 0x4D425255  # "MBRU": one transaction at a time moves changes
 _CHANGES_AT_ONCE = 5_000
 _DAYS_A_STATEMENT = 5_000
-_intervals = msgspec.msgpack.Decoder(list[int | None]).decode
 
 
 def hold_regions(connection: sa.Connection, *, to_change: bool = False) -> None:
@@ -135,13 +134,11 @@ def put_days(connection: sa.Connection, sums: dict[RegionDayKey, DaySums]) -> No
     names = ", ".join(KEY_NAMES)
     statement = f"DELETE FROM region_days WHERE ({names}) IN (SELECT {names} FROM {source})"  # noqa: S608 our own names
     connection.execute(sa.text(statement), parameters)
-    rows = [(*key, *sums[key].row()) for key in sorted(sums) if not sums[key].is_nothing()]
-    insert_rows(connection, region_days, rows, columns=_COLUMNS)
+    insert_rows(connection, region_days, rows_of(sums), columns=_COLUMNS)
 
 
 def _insert(connection: sa.Connection, sums: dict[RegionDayKey, DaySums]) -> None:
-    rows = [(*key, *sums[key].row()) for key in sorted(sums) if not sums[key].is_nothing()]
-    insert_rows(connection, region_day_changes, rows, columns=_COLUMNS)
+    insert_rows(connection, region_day_changes, rows_of(sums), columns=_COLUMNS)
 
 
 def _standing(
@@ -172,17 +169,4 @@ def _closed_days(connection: sa.Connection, *, channel_id: int) -> Iterable[Clos
     for begin in range(first or 0, end, _DAYS_A_STATEMENT):
         days = list(range(begin, min(begin + _DAYS_A_STATEMENT, end)))
         found = sa.select(ledger).where(ledger.c.day.in_(days), ledger.c.channel_id == channel_id)
-        yield from (ledger_day(row) for row in connection.execute(found))
-
-
-def ledger_day(row: sa.Row[*tuple[object, ...]]) -> ClosedDay:
-    """Return the day that a row of the ledger holds."""
-    return ClosedDay(
-        row.channel_id,
-        row.day,
-        row.energy,
-        _intervals(row.intervals),
-        row.missing,
-        Quality(row.quality),
-        None if row.qualities is None else bytes(row.qualities),
-    )
+        yield from stored_days(connection.execute(found).all())

@@ -16,6 +16,8 @@ import sqlalchemy as sa
 
 from meterbook.domain.day_tables import DayTable
 from meterbook.domain.local_days import day_bounds, numbered_day
+from meterbook.domain.packed_amounts import decode
+from meterbook.domain.packed_days import encode_days
 from meterbook.domain.reading_columns import IntColumn, distinct, looked_up
 from meterbook.domain.readings import ESTIMATED, HALF_HOUR_S
 
@@ -26,9 +28,6 @@ RegionDayKey = tuple[int, str, str]
 """Day, zone and region."""
 KEY_NAMES = ("day", "zone", "region")
 SUM_NAMES = ("energy", "channels", "known", "missing", "estimated", "half_hours", "reporting")
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(list[int]).decode
 
 
 class DaySums(msgspec.Struct, frozen=True, eq=False):
@@ -60,21 +59,25 @@ class DaySums(msgspec.Struct, frozen=True, eq=False):
             self.reporting + times * other.reporting,
         )
 
-    def row(self) -> tuple[Any, ...]:
-        """Return what a table keeps, in the order of SUM_NAMES."""
-        return (
-            self.energy,
-            self.channels,
-            self.known,
-            self.missing,
-            self.estimated,
-            _encode(self.half_hours.tolist()),
-            _encode(self.reporting.tolist()),
-        )
-
     def is_nothing(self) -> bool:
         """Say whether all sums are zero."""
-        return not any((*self.row()[:5], self.half_hours.any(), self.reporting.any()))
+        counted = (self.energy, self.channels, self.known, self.missing, self.estimated)
+        return not any((*counted, self.half_hours.any(), self.reporting.any()))
+
+
+def rows_of(sums: Mapping[RegionDayKey, DaySums]) -> list[tuple[Any, ...]]:
+    """
+    Return what a table keeps, by key; nothing has no row.
+
+    Columns in the order of KEY_NAMES and SUM_NAMES.
+    """
+    some = [(key, sums[key]) for key in sorted(sums) if not sums[key].is_nothing()]
+    columns = ([day.half_hours for _, day in some], [day.reporting for _, day in some])
+    half_hours, reporting = (encode_days([n.tolist() for n in column]) for column in columns)
+    return [
+        (*key, day.energy, day.channels, day.known, day.missing, day.estimated, *packed)
+        for (key, day), *packed in zip(some, half_hours, reporting, strict=True)
+    ]
 
 
 def stored_sums(row: sa.Row[*tuple[Any, ...]]) -> DaySums:
@@ -92,7 +95,7 @@ def stored_sums(row: sa.Row[*tuple[Any, ...]]) -> DaySums:
 
 def unpacked(numbers: bytes) -> IntColumn:
     """Return one number for each half hour of the day."""
-    return np.array(_decode(numbers), dtype=np.int64)
+    return np.array(decode(numbers), dtype=np.int64)
 
 
 def sums_of_days(

@@ -6,9 +6,9 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from meterbook.domain.closed_days import ClosedDay
-from meterbook.domain.day_tables import table_of
+from meterbook.domain.day_tables import stored_days, table_of
 from meterbook.domain.local_days import numbered_day
-from meterbook.rollups.changes import hold_regions, is_counted, ledger_day, put_days, settle
+from meterbook.rollups.changes import hold_regions, is_counted, put_days, settle
 from meterbook.rollups.sums import NO_REGION, DaySums, RegionDayKey, add, stored_sums, sums_of_days
 from meterbook.storage.database import Database
 from meterbook.storage.rollup_tables import region_day_changes, region_days
@@ -88,8 +88,8 @@ def summed_from_ledger(connection: sa.Connection, *, day: int) -> dict[RegionDay
     rows = connection.execute(wanted, execution_options={"yield_per": _ROWS_AT_ONCE})
     for some in rows.partitions():
         by_zone: dict[str, list[ClosedDay]] = {}
-        for row in some:
-            by_zone.setdefault(row.zone, []).append(ledger_day(row))
+        for row, closed in zip(some, stored_days(some), strict=True):
+            by_zone.setdefault(row.zone, []).append(closed)
         region_of = {row.channel_id: row.region or NO_REGION for row in some}
         for zone, days in by_zone.items():
             table = table_of(days)

@@ -25,8 +25,8 @@ def _sums() -> tuple[sa.Column[int] | sa.Column[bytes], ...]:
         sa.Column("known", sa.BigInteger, nullable=False),  # intervals
         sa.Column("missing", sa.BigInteger, nullable=False),
         sa.Column("estimated", sa.BigInteger, nullable=False),  # of the known
-        sa.Column("half_hours", sa.LargeBinary, nullable=False),  # MessagePack: Wh of each
-        sa.Column("reporting", sa.LargeBinary, nullable=False),  # MessagePack: channels known
+        sa.Column("half_hours", sa.LargeBinary, nullable=False),  # packed as a day's intervals: Wh
+        sa.Column("reporting", sa.LargeBinary, nullable=False),  # packed too: channels known
     )
 
 

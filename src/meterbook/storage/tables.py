@@ -303,11 +303,21 @@ ledger = sa.Table(
     sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("channel_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("energy", sa.BigInteger, nullable=False),
-    sa.Column("intervals", sa.LargeBinary, nullable=False),  # MessagePack, null is missing
+    sa.Column("intervals", sa.LargeBinary, nullable=False),  # domain.packed_amounts
     sa.Column("missing", sa.SmallInteger, nullable=False),
     sa.Column("quality", sa.SmallInteger, nullable=False),  # MIXED: see qualities
     sa.Column("qualities", sa.LargeBinary),  # one byte an interval, only where they differ
     sa.Column("revision", sa.SmallInteger, nullable=False),
+    sa.Column("closed_at", sa.BigInteger, nullable=False),  # 0: see ledger_days
+    sqlite_with_rowid=False,
+)
+
+# When a day of the ledger was first written: its rows that were written then say 0 for it, which
+# takes no room in SQLite. On PostgreSQL, where closers would wait for each other here, none does.
+ledger_days = sa.Table(
+    "ledger_days",
+    metadata,
+    sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("closed_at", sa.BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -324,7 +334,7 @@ ledger_revisions = sa.Table(
     sa.Column("missing", sa.SmallInteger, nullable=False),
     sa.Column("quality", sa.SmallInteger, nullable=False),
     sa.Column("qualities", sa.LargeBinary),
-    sa.Column("closed_at", sa.BigInteger, nullable=False),
+    sa.Column("closed_at", sa.BigInteger, nullable=False),  # 0: see ledger_days
     sa.Column("revised_at", sa.BigInteger, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sqlite_with_rowid=False,

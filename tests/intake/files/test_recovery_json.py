@@ -15,6 +15,7 @@ from meterbook.exports.recovery_json import write_recovery_file
 from meterbook.imports import run_import
 from meterbook.intake.packet_fields import Packet
 from meterbook.jobs.recovery_files import write_recovery_files
+from meterbook.ledger import decode_intervals
 from meterbook.registry.import_log import logged_imports
 from meterbook.storage.database import Database
 
@@ -76,7 +77,7 @@ def test_the_repeated_hour_of_autumn_and_the_last_half_hour_keep_their_places(
     assert again == {"1": {"01:31": 1.0, "01:31+00:00": 2.0, "00:01": 3.0}}
     packed = ledger_content(sqlite_database)[0][3]
     assert isinstance(packed, bytes)
-    amounts = msgspec.msgpack.decode(packed)
+    amounts = decode_intervals(packed)
     assert [i for i, amount in enumerate(amounts) if amount is not None] == [2, 4, 49]
 
 
