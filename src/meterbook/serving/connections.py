@@ -29,6 +29,9 @@ SILENT_S_MAX = 75  # longer than nginx keeps a connection to us for later, 60 s:
 # connection that is being closed
 CONNECTIONS_MAX = 16_384  # of one worker; an idle one takes a few KiB
 OTHER_FILES = 512  # databases, logs, hosts being polled
+BODY_AHEAD_MAX = (
+    1 << 20
+)  # that the application has not taken yet; uvicorn's 64 KiB make a file slow
 HEAD_BYTES_MAX = 65_536  # of a request's line and headers, cookies included
 
 
@@ -125,10 +128,13 @@ class Connection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
-        if self._packet is None:
-            super().on_body(body)
-        else:
+        if self._packet is not None:
             self._packet.body.append(body)
+        elif not self.cycle.response_complete:
+            self.cycle.body += body
+            if len(self.cycle.body) > BODY_AHEAD_MAX:
+                self.flow.pause_reading()
+            self.cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         """Hand a whole packet over."""
