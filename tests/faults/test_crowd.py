@@ -30,7 +30,7 @@ def test_the_bad_hosts_of_a_crowd_cost_the_good_ones_nothing(tmp_path: Path) -> 
         devices.keep(devices.do(crowd))
         yield port, lambda: None
 
-    crowd = run_crowd(tmp_path, hosts=60, seconds=5, period_s=5, plug_in=plug_in)
+    crowd = run_crowd(tmp_path, hosts=60, seconds=9, period_s=5, plug_in=plug_in)
     devices.stop()
 
     assert crowd.kinds[HEALTHY] == 60 - 6 - 6 - 7 * 2
