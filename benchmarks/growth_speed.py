@@ -42,6 +42,7 @@ STEP = 7919  # prime to every number of meters: scatters them
 BATCH_READINGS = 500  # divides every number of meters
 RECORDED_MIN = 470_000
 FLAT_MAX = 1.2
+LOOK_S, IDLE_SHARE_MAX = 12, 0.02  # longer than the pause of the job that looks at regions
 LAST = date(2025, 3, 31)
 UTC = ZoneInfo("UTC")
 
@@ -78,6 +79,7 @@ def measure(meters: int, depth: int) -> _Cost:
         database.close()
         closing_us = closing_s / close.readings * 1e6
         with running_server(Path(folder)) as url:
+            _wait_until_idle()
             return _Cost(
                 _packet_us(url, meters) + closing_us,
                 recording_s / (meters * slots) * 1e6,
@@ -105,6 +107,15 @@ def _record(database: Database, *, meters: int, slots: int) -> float:
             recorder.record(arrivals)
             taken_s += time.process_time() - before
     return taken_s
+
+
+def _wait_until_idle() -> None:
+    """Wait until the server has found out that every meter is silent: once, not each question."""
+    took_s = 1.0
+    while took_s > IDLE_SHARE_MAX * LOOK_S:
+        before = processor_s_of_programs()
+        time.sleep(LOOK_S)
+        took_s = processor_s_of_programs() - before
 
 
 def _packet_us(url: str, meters: int) -> float:
