@@ -64,7 +64,7 @@ class PacketLane(Protocol):
 class _Request:
     """A packet's request; stands where uvicorn looks whether a request is being answered."""
 
-    __slots__ = ("body", "disconnected", "headers", "is_whole", "keep_alive", "response_complete",
+    __slots__ = ("body", "disconnected", "headers", "keep_alive", "response_complete",
                  "until")  # fmt: skip
 
     def __init__(self, headers: dict[bytes, bytes], *, keep_alive: bool, until: float) -> None:
@@ -72,7 +72,6 @@ class _Request:
         self.keep_alive = keep_alive
         self.until = until
         self.body: list[bytes] = []
-        self.is_whole = False
         self.disconnected = False
         self.response_complete = False
 
@@ -143,7 +142,6 @@ class Connection(HttpToolsProtocol):
             super().on_message_complete()
             return
         self._packet = None  # what follows is another request
-        packet.is_whole = True
         lane.take(self.scope, packet.headers, b"".join(packet.body), self._answered(packet))  # type: ignore[arg-type]
 
     def on_response_complete(self) -> None:
