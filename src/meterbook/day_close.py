@@ -37,7 +37,6 @@ from meterbook.storage.tables import channels, day_closes
 
 CHANNELS_PER_CHUNK = 5_000  # one commit of 240,000 readings: 100 ms, so packets hardly wait; of
 # channels kept by the minute as many fewer
-DAYS_AT_ONCE = 1_000  # as Python's numbers: 3 MB, so that the next ones lie in the same memory
 SHARDS_AT_ONCE = 32  # so many chunks' channels are looked up together and sorted by shard
 CLOSERS = 4  # chunks at once; one process's Python is busy with three, the fourth waits for disks
 _TRIES_MAX = 10  # of one transaction, against packets arriving in that very moment
@@ -196,8 +195,7 @@ def in_serial_transaction(database: Database, work: Callable[[sa.Connection], Re
 
 def put_new_days(connection: sa.Connection, days: DayTable, *, now: int, zone: ZoneInfo) -> None:
     """Write days that the ledger does not have yet."""
-    for part in days.parts(DAYS_AT_ONCE):
-        ledger.write_days(connection, part, closed_at=now)
+    ledger.write_days(connection, days, closed_at=now)
     count_days(connection, added=days, removed=table_of([]), zone=zone)
 
 

@@ -14,9 +14,10 @@ import msgspec
 import sqlalchemy as sa
 
 from meterbook.domain.closed_days import ClosedDay, DaySum
+from meterbook.domain.day_packing import encode_days
 from meterbook.domain.day_tables import DayRow, DayTable, stored_days
 from meterbook.domain.packed_amounts import Amounts, decode
-from meterbook.domain.packed_days import encode_days
+from meterbook.domain.reading_columns import distinct
 from meterbook.domain.readings import Quality
 from meterbook.storage.channel_ranges import ChannelRange
 from meterbook.storage.dialects import (
@@ -31,6 +32,7 @@ from meterbook.storage.dialects import (
 from meterbook.storage.tables import ledger, ledger_days, ledger_revisions
 
 Item = TypeVar("Item")
+_DAYS_AT_ONCE = 1_000  # as Python's numbers: 3 MB, so that the next ones lie in the same memory
 _DAYS_A_STATEMENT = 5_000  # well below SQLite's 32,766 parameters; 13 years of one channel
 
 _SAID_ONCE = 0  # of closed_at: see `ledger_days`
@@ -65,10 +67,16 @@ def write_days(
 
     :raises sqlalchemy.exc.IntegrityError: if it has one of them.
     """
-    rows = list(days.rows()) if isinstance(days, DayTable) else _rows(days)
-    said_once = _days_closed_at(connection, {row[1] for row in rows}, closed_at=closed_at)
-    stored = [(*row, 1, _SAID_ONCE if row[1] in said_once else closed_at) for row in rows]
-    insert_rows(connection, ledger, stored, columns=_WRITTEN)
+    parts: Iterable[Iterable[DayRow]]
+    if isinstance(days, DayTable):
+        written = set(distinct(days.day).tolist())
+        parts = map(DayTable.rows, days.parts(_DAYS_AT_ONCE))
+    else:
+        written, parts = {day.day for day in days}, [_rows(days)]
+    said_once = _days_closed_at(connection, written, closed_at=closed_at)
+    for rows in parts:
+        stored = [(*row, 1, _SAID_ONCE if row[1] in said_once else closed_at) for row in rows]
+        insert_rows(connection, ledger, stored, columns=_WRITTEN)
 
 
 def _days_closed_at(

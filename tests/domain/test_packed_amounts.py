@@ -1,5 +1,6 @@
 """A day's amounts: packed and read back they are the same, and other bytes are refused by name."""
 
+from hashlib import sha256
 from itertools import accumulate
 
 import msgspec
@@ -8,8 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from meterbook.domain.day_packing import encode, encode_days, encode_table
 from meterbook.domain.packed_amounts import Amounts, UnreadableAmountsError, decode, is_packed
-from meterbook.domain.packed_days import decode_many, encode, encode_days, encode_table
+from meterbook.domain.packed_days import decode_many
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 AMOUNT = st.one_of(st.integers(0, 3_000), st.integers(-500, 500), INT64)
@@ -82,6 +84,8 @@ def test_amounts_are_read_back_as_they_were(day: Amounts) -> None:
 
 
 @given(st.lists(ANY_DAY, min_size=1, max_size=20))
+@example([[*LONDON], [0] * 47 + [2**22 - 1], [0] * 47 + [2**22], [2**40, 2**40 + 2**22 - 1] * 24])
+@example([[0, 2**31] * 24, [2**21, None, 0] * 16, [None, 5, 2**22, None, 7] * 300])
 @example([[2**51 + 7] * 46, [2**49] * 46, [-(2**50) + 1, 2**50 - 1] * 25, [1, None]])
 def test_a_day_is_packed_alike_whatever_it_is_packed_with(days: list[Amounts]) -> None:
     assert encode_days(days) == [encode(day) for day in days]
@@ -157,3 +161,18 @@ def test_a_table_of_unlike_days_is_packed_row_by_row() -> None:
         amounts[row, : len(day)] = [amount or 0 for amount in day]
         present[row, : len(day)] = [amount is not None for amount in day]
     assert encode_table(amounts, present=present, slots=slots) == encode_days(days)
+
+
+def test_days_are_packed_byte_by_byte_as_in_every_book_before() -> None:
+    digest = sha256()
+    for spread in (1, 40, 3_000, 2**21, 2**30, 2**48):
+        table = (np.arange(60 * 48) ** 3 % 7_919 * spread // 7_919).reshape(60, 48)
+        dials = np.cumsum(table, axis=1)
+        for amounts in (table, dials, dials - spread):
+            every = np.ones(amounts.shape, dtype=bool)
+            some = np.arange(60 * 48).reshape(60, 48) ** 2 % 101 > 5
+            for present in (every, some):
+                known = np.where(present, amounts, 0)
+                for day in encode_table(known, present=present, slots=np.full(60, 48)):
+                    digest.update(day)
+    assert digest.hexdigest() == "735cbcc8e8e3ceace27df9f8ef0710572f64e02998323b83230737b45b8fad5d"

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from meterbook.domain.closed_days import ClosedDay, DayColumns
-from meterbook.domain.packed_days import decode_many, encode_table
+from meterbook.domain.day_packing import encode_table
+from meterbook.domain.packed_days import decode_many
 from meterbook.domain.reading_columns import IntColumn, numbered
 from meterbook.domain.readings import Quality
 

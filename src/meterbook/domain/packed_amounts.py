@@ -25,7 +25,7 @@ from operator import sub
 import msgspec
 
 DIFFERENCES, UNLIKE, PARAMETER = 0x40, 0x20, 0x1F
-_ALIKE = 48  # the half hours of all days but two a year
+ALIKE = 48  # the half hours of all days but two a year
 WIDTH_MAX = 52  # bits of a symbol below its highest
 _PACKED_END = 0x80  # first bytes below it are ours
 INTERVALS_MAX = 90_000  # a day of 25 hours by the second
@@ -151,7 +151,7 @@ def written_runs(present: bytes) -> bytes:
     :param present: a byte for each interval, 1 known, 0 missing.
     :returns: nothing if all of 48 are known.
     """
-    if len(present) == _ALIKE and 0 not in present:
+    if len(present) == ALIKE and 0 not in present:
         return b""
     runs = [len([*some]) for _, some in groupby(present)]
     return b"".join(map(_varint, [len(present), *([] if present[0] else [0]), *runs]))
@@ -164,7 +164,7 @@ def read_head(stored: bytes) -> Head:
     :raises UnreadableAmountsError: if it cannot be.
     """
     flags, at = stored[0], 1
-    count, runs = _ALIKE, [_ALIKE]
+    count, runs = ALIKE, [ALIKE]
     if flags & UNLIKE:
         count, at = _read_varint(stored, at)
         if not 0 < count <= INTERVALS_MAX:
@@ -174,7 +174,7 @@ def read_head(stored: bytes) -> Head:
             run, at = _read_varint(stored, at)
             runs.append(run)
             reached += run
-        if reached != count or 0 in runs[1:] or runs == [_ALIKE]:
+        if reached != count or 0 in runs[1:] or runs == [ALIKE]:
             raise UnreadableAmountsError("gaps that are not those of its intervals")
     zigzag, at = _read_varint(stored, at)
     if not sum(runs[::2]):

@@ -14,10 +14,10 @@ import msgspec
 import numpy as np
 import sqlalchemy as sa
 
+from meterbook.domain.day_packing import encode_days
 from meterbook.domain.day_tables import DayTable
 from meterbook.domain.local_days import day_bounds, numbered_day
 from meterbook.domain.packed_amounts import decode
-from meterbook.domain.packed_days import encode_days
 from meterbook.domain.reading_columns import IntColumn, distinct, looked_up
 from meterbook.domain.readings import ESTIMATED, HALF_HOUR_S
 
