@@ -28,6 +28,7 @@ from meterbook.intake.files.csv_guess import (
 )
 from meterbook.intake.files.csv_mapping import CsvMapping, merged
 from meterbook.intake.files.parsed import FilePart, ParseOptions, PartBuilder
+from meterbook.intake.files.plain_rows import PlainRows, is_plain, plain_rows
 from meterbook.intake.files.sources import FileSource
 from meterbook.intake.files.table_readings import TableReader
 from meterbook.intake.files.text_lines import csv_fields
@@ -54,7 +55,10 @@ def read_csv(source: FileSource, options: ParseOptions) -> Iterator[FilePart]:
     table = _Table(shape.mapping, builder, source.name)
     with source.opened() as stream, closing(ahead(table.split(stream))) as pieces:
         for piece in pieces:
-            reader.take(*table.rows(piece))
+            if piece.plain is not None:
+                reader.take_plain(piece.plain, piece.lines())
+            else:
+                reader.take(*table.rows(piece))
             if builder.is_full:
                 yield builder.take()
     yield builder.take()
@@ -127,6 +131,12 @@ class _Piece(msgspec.Struct, frozen=True):
     quick: pl.DataFrame | None
     """Their rows; None where they must be read line by line."""
     count: int
+    plain: PlainRows | None
+    """All of them, where they are of the plainest form."""
+
+    def lines(self) -> IntColumn:
+        """Return the line of each row."""
+        return np.arange(self.first_line, self.first_line + self.count, dtype=np.int64)
 
 
 class _Table:
@@ -136,6 +146,7 @@ class _Table:
         self._mapping, self._builder, self._name = mapping, builder, name
         self._delimiter = mapping.delimiter or ","
         self._names: list[str] = []
+        self._is_plain = is_plain(mapping)
 
     def split(self, stream: BinaryIO) -> Iterator[_Piece]:
         """Yield the file in pieces, split into columns where every line has its columns."""
@@ -146,8 +157,7 @@ class _Table:
         """Return the rows of a piece and the line of each; ragged ones are rejected."""
         if piece.quick is None:
             return self._careful(piece.body, piece.first_line)
-        lines = np.arange(piece.first_line, piece.first_line + piece.count, dtype=np.int64)
-        return piece.quick, lines
+        return piece.quick, piece.lines()
 
     def _piece(self, body: bytes, first_line: int) -> _Piece:
         if b"\x00" in body:
@@ -159,7 +169,11 @@ class _Table:
         count = body.count(b"\n") + (not body.endswith(b"\n") and bool(body))
         if not body.isascii():
             body = _text(body).encode()
-        return _Piece(body, first_line, self._quick(body, count), count)
+        plain = None
+        if self._is_plain and b'"' not in body:
+            plain = plain_rows(body, self._mapping, self._names, count=count)
+        quick = self._quick(body, count) if plain is None else None
+        return _Piece(body, first_line, quick, count, plain)
 
     def _begin(self, body: bytes, skipped: int) -> bytes:
         before = b""

@@ -22,6 +22,7 @@ from meterbook.intake.files.csv_guess import EMPTY, ESTIMATED
 from meterbook.intake.files.csv_mapping import CsvMapping
 from meterbook.intake.files.local_stamps import NO_SUCH_TIME, local_instants
 from meterbook.intake.files.parsed import DAY_S, OWN, PartBuilder, Series
+from meterbook.intake.files.plain_rows import PlainRows
 from meterbook.intake.files.table_stamps import StampReader, Stamps
 
 _KWH = {"wh": 0.001, "kwh": 1.0, "mwh": 1000.0}
@@ -34,6 +35,7 @@ _DAY_LENGTHS_S = (82_800, 86_400, 90_000)
 _MINUTES = (1, 2, 3, 5, 6, 10, 12, 15, 20, 30, 60, 1440)
 _METERS_MANY = 3
 NAME_CHARACTERS_MAX = 64
+NO_METER = "names no meter, or with more than 64 characters"
 Mask = npt.NDArray[np.bool_]
 
 
@@ -62,11 +64,38 @@ class TableReader:
         stamps = self._stamps.read(table, is_repeated=is_repeated)
         fine = ~np.isnan(stamps.seconds) & (meters >= 0)
         self._reject(~fine & (meters >= 0), lines, "has no date or time of a known form")
-        self._reject(meters < 0, lines, "names no meter, or with more than 64 characters")
+        self._reject(meters < 0, lines, NO_METER)
         if self._mapping.layout == "wide":
             self._take_wide(table, lines, meters, names, stamps, fine)
         else:
             self._take_long(table, lines, meters, names, stamps, fine)
+
+    def take_plain(self, rows: PlainRows, lines: IntColumn) -> None:
+        """Add the readings of rows that need no more looking at; `lines` as above."""
+        numbers = {name: number for number, name in enumerate(dict.fromkeys(rows.names))}
+        names = [_named(name) for name in numbers]
+        known = [-1 if name is None else number for number, name in enumerate(names)]
+        of_run = np.array([known[numbers[name]] for name in rows.names], dtype=np.int64)
+        meters = np.repeat(of_run, rows.run_rows)
+        fine = meters >= 0
+        self._reject(~fine, lines, NO_METER)
+        stamps = Stamps(np.empty(0), is_instant=False)
+        instants, fine = self._instants(rows.wall_s, stamps, meters, fine, lines)
+        if not fine.any():
+            return
+        length_s = self._length(instants[fine], meters[fine])
+        if self._mapping.stamp_is_end:
+            instants = instants - length_s
+        picked = slice(None) if fine.all() else np.flatnonzero(fine)
+        series = [Series(*(name or ("csv", "")), Flow.IMPORT, length_s) for name in names]
+        self._builder.add_many(
+            series,
+            source=meters[picked],
+            starts_at=instants[picked],
+            amount=rows.energy_wh[picked],
+            quality=np.full(len(meters), int(Quality.RAW), dtype=np.int8)[picked],
+            lines=lines[picked],
+        )
 
     def _take_long(
         self,
