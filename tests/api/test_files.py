@@ -2,9 +2,11 @@
 
 import base64
 import io
+import socket
 import zipfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -125,6 +127,40 @@ def test_the_seeds_files_are_imported_as_any(server: Server, owner: str, operato
     assert (filled["readings"], filled["new_days"], filled["book_stands"]) == (2, 1, True)
     other = imported(server, operator, recovery.replace("2}", "3}"), day="2024-06-02").json()
     assert (other["differing"], other["revised_days"]) == (1, 0)
+
+
+def _half_sent(server: Server, token: str) -> socket.socket:
+    """Send a request's first half; the server has begun to read the file by then."""
+    address = urlsplit(server.url)
+    line = socket.create_connection((address.hostname or "", address.port or 0), timeout=30)
+    head = f"POST /imports?meter=521 HTTP/1.1\r\nHost: {address.netloc}\r\n"
+    head += f"Authorization: Token {token}\r\nContent-Length: {len(CSV)}\r\n\r\n"
+    line.sendall(head.encode() + CSV[: len(CSV) // 2].encode())
+    return line
+
+
+def _readings(server: Server, token: str, meter: int) -> int:
+    with client_of(server.url, token) as client:
+        file = client.get("/exports/csv", params={"meter": meter})
+    return file.text.count("\n") - 1 if file.status_code == 200 else 0
+
+
+def test_a_body_that_breaks_off_leaves_nothing(server: Server, operator: str) -> None:
+    _half_sent(server, operator).close()
+    assert imported(server, operator, CSV, meter=522).json()["status"] == "stored"
+    assert _readings(server, operator, 522) == 144
+    assert _readings(server, operator, 521) == 0
+
+
+def test_a_slow_body_is_stored_when_whole_and_holds_nobody_up(
+    server: Server, operator: str
+) -> None:
+    with _half_sent(server, operator) as slow:
+        assert imported(server, operator, CSV, meter=523).json()["status"] == "stored"
+        assert _readings(server, operator, 521) == 0
+        slow.sendall(CSV[len(CSV) // 2 :].encode())
+        assert slow.recv(12) == b"HTTP/1.1 200"
+    assert _readings(server, operator, 521) == 144
 
 
 def test_a_file_that_is_too_large_is_a_413(tmp_path: Path) -> None:

@@ -2,18 +2,21 @@
 
 import asyncio
 import tempfile
+from collections.abc import AsyncIterator
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import msgspec
 from litestar import Request, Response, get, post
 from litestar.datastructures import UploadFile
 from litestar.di import NamedDependency
 from litestar.exceptions import HTTPException
 from litestar.params import FromQuery, QueryParameter
 
-from meterbook.access import Visit
+from meterbook.access import Book, Visit
 from meterbook.api.wire import NO_CONTROLS, Limit, Offset
+from meterbook.arriving import ArrivingFile
 from meterbook.domain.import_reports import ImportReport, ImportWish
 from meterbook.problems import PROBLEM_JSON, TITLES, Problem
 from meterbook.queries.meter_places import meters_of_account
@@ -22,6 +25,7 @@ from meterbook.registry.import_log import LoggedImport, logged_imports
 BODY_BYTES_MAX = 1 << 40  # METERBOOK_UPLOAD_BYTES_MAX is looked at while the body comes in
 NAME_CHARACTERS_MAX = 200
 _turns = asyncio.Semaphore(2)  # files are read with both cores anyway
+_ahead = asyncio.Semaphore(1)  # whoever sends slowly keeps a thread that reads ahead
 
 Zone = Annotated[str | None, QueryParameter(max_length=64, pattern=NO_CONTROLS)]
 Words = Annotated[list[str] | None, QueryParameter(max_items=1_000)]
@@ -62,12 +66,11 @@ async def import_file(
     that of a recovery file whose name does not say it.
     """
     own, account_id = await asyncio.to_thread(_own_meters, visit)
+    file = await _form_file(request, bytes_max=visit.book.upload_bytes_max)
     with tempfile.TemporaryDirectory(prefix="meterbook-import-") as folder:
-        path = Path(folder) / "file"
-        name = await received(request, path, bytes_max=visit.book.upload_bytes_max)
         wish = ImportWish(
-            path=path,
-            file_name=name,
+            path=Path(folder) / "file",
+            file_name=file.filename[-NAME_CHARACTERS_MAX:] if file else "upload",
             now=visit.now,
             account_id=account_id,
             own_meters=own,
@@ -83,8 +86,7 @@ async def import_file(
             partial=partial,
             dry_run=dry_run,
         )
-        async with _turns:
-            report = await asyncio.to_thread(visit.book.import_file, wish)
+        report = await _imported(_chunks(request, file), visit.book, wish)
     if report.status != "refused":
         return Response(report)
     refused = ImportProblem(400, TITLES[400], report.problem or "", report=report)
@@ -105,33 +107,61 @@ def imported_files(
         )
 
 
-async def received(request: Request[Any, Any, Any], path: Path, *, bytes_max: int) -> str:
+async def _imported(chunks: AsyncIterator[bytes], book: Book, wish: ImportWish) -> ImportReport:
     """
-    Keep the file a request carries, as its body or in a form, and return its name.
+    Import a file; one at a time is read while it arrives, and stored when it is whole.
+
+    :raises HTTPException: if it is too large.
+    """
+    importing: asyncio.Task[ImportReport] | None = None
+    with ArrivingFile(wish.path) as arriving:
+        wish = msgspec.structs.replace(wish, arriving=arriving)
+        try:
+            if _ahead.locked():  # perhaps by somebody whose file takes hours
+                await _put(chunks, arriving, bytes_max=book.upload_bytes_max)
+            else:
+                async with _ahead:
+                    importing = asyncio.create_task(asyncio.to_thread(book.import_file, wish))
+                    await _put(chunks, arriving, bytes_max=book.upload_bytes_max)
+            async with _turns:
+                arriving.finish()
+                return await (importing or asyncio.to_thread(book.import_file, wish))
+        finally:
+            if importing is not None:
+                importing.cancel()  # of a file that is broken off; another one is done
+
+
+async def _put(chunks: AsyncIterator[bytes], arriving: ArrivingFile, *, bytes_max: int) -> None:
+    async for chunk in chunks:
+        if arriving.size_bytes + len(chunk) > bytes_max:
+            raise _too_large(bytes_max)
+        arriving.put(chunk)
+
+
+async def _chunks(request: Request[Any, Any, Any], file: UploadFile | None) -> AsyncIterator[bytes]:
+    if file is None:
+        async for chunk in request.stream():
+            yield chunk
+        return
+    while chunk := await file.read(1 << 20):
+        yield chunk
+
+
+async def _form_file(request: Request[Any, Any, Any], *, bytes_max: int) -> UploadFile | None:
+    """
+    Return the file of a form; None where the body is no form.
 
     :raises HTTPException: if it is too large, or there is none in the form.
     """
-    if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        if int(request.headers.get("content-length", "0") or 0) > bytes_max + (1 << 20):
-            raise _too_large(bytes_max)
-        form = await request.form()
-        files = [part for _, part in form.multi_items() if isinstance(part, UploadFile)]
-        if len(files) != 1:
-            raise HTTPException(status_code=400, detail="the form must carry one file")
-        with path.open("wb") as out:
-            while chunk := await files[0].read(1 << 20):
-                _write(out, chunk, bytes_max)
-        return files[0].filename[-NAME_CHARACTERS_MAX:]
-    with path.open("wb") as out:
-        async for chunk in request.stream():
-            _write(out, chunk, bytes_max)
-    return "upload"
-
-
-def _write(out: Any, chunk: bytes, bytes_max: int) -> None:
-    if out.tell() + len(chunk) > bytes_max:
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        return None
+    if int(request.headers.get("content-length", "0") or 0) > bytes_max + (1 << 20):
         raise _too_large(bytes_max)
-    out.write(chunk)
+    form = await request.form()
+    files = [part for _, part in form.multi_items() if isinstance(part, UploadFile)]
+    if len(files) != 1:
+        raise HTTPException(status_code=400, detail="the form must carry one file")
+    return files[0]
 
 
 def _too_large(bytes_max: int) -> HTTPException:

@@ -5,9 +5,10 @@ A dry run brings it with everything a real one would, except that nothing is sto
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal, Protocol
 
 import msgspec
 
@@ -96,6 +97,16 @@ class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
     guesses: list[GuessReport] = []
 
 
+class Arrival(Protocol):
+    """A file that may be read before it is whole."""
+
+    def opened(self) -> AbstractContextManager[BinaryIO]:
+        """Give its bytes; to read may wait for them."""
+
+    def wait_until_whole(self) -> None:
+        """Wait until nothing of it is missing; raise if that will never be."""
+
+
 class ImportWish(msgspec.Struct, frozen=True, kw_only=True):
     """A file that a caller of the server has sent, and what the caller says of it."""
 
@@ -103,6 +114,8 @@ class ImportWish(msgspec.Struct, frozen=True, kw_only=True):
     """Where the server keeps it meanwhile."""
     file_name: str
     now: int
+    arriving: Arrival | None = None
+    """Where it may still be on its way; None: it is there."""
     account_id: int
     own_meters: frozenset[int] | None
     """The only meters the caller may write; None: any."""

@@ -70,6 +70,7 @@ class Importer:
             account_id=wish.account_id,
             file_name=wish.file_name,
             day=wish.day,
+            arriving=wish.arriving,
             personal=lambda: self._personal,
         )
 

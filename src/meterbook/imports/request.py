@@ -5,6 +5,7 @@ from datetime import date
 
 import msgspec
 
+from meterbook.domain.import_reports import Arrival
 from meterbook.intake.files.parsed import ParseOptions, Series
 from meterbook.registry.personal_data import PersonalData
 
@@ -29,6 +30,8 @@ class ImportRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Who imports; None: the command line."""
     file_name: str | None = None
     """What the person calls the file, where it lies under another name."""
+    arriving: Arrival | None = None
+    """Where the file may still be on its way: it is read as it comes, and stored when whole."""
     day: date | None = None
     """Of a recovery file whose name does not say it."""
     personal: Callable[[], PersonalData] | None = None

@@ -60,7 +60,10 @@ class CheckedFile(msgspec.Struct):
 
 def run_import(database: Database, path: Path, request: ImportRequest) -> ImportReport:
     """Import one file, or only check it, and return what became of it; it never raises for it."""
-    return import_checked(database, checked_file(path, request), request)
+    checked = checked_file(path, request)
+    if request.arriving is not None:
+        request.arriving.wait_until_whole()
+    return import_checked(database, checked, request)
 
 
 def checked_file(path: Path, request: ImportRequest) -> CheckedFile:
@@ -95,7 +98,7 @@ def import_checked(
 
 def _read_whole(checked: CheckedFile, request: ImportRequest) -> None:
     passed_over: list[BrokenFileError] = []
-    for source in sources_of(checked.path):
+    for source in sources_of(checked.path, request.arriving):
         try:
             format_ = format_of(source) if request.format == AUTO else format_named(request.format)
             checked.guesses += format_.guesses(source, request.parse)

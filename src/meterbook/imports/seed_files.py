@@ -33,6 +33,7 @@ from meterbook.intake.files.json_by_meter import MeterObject, in_portions, read_
 from meterbook.intake.files.master_json import MasterMeter, master_meter
 from meterbook.intake.files.parsed import DAY_S, OWN, FilePart, LineNote, Series
 from meterbook.intake.files.recovery_json import StampLimits, recovery_day, stamped_energy
+from meterbook.intake.files.sources import FileSource
 from meterbook.registry.meters import zones_of
 from meterbook.registry.personal_data import customer_of, set_customer
 from meterbook.storage.database import Database
@@ -61,7 +62,7 @@ def seed_format(path: Path, request: ImportRequest) -> str | None:
     """
     if request.format != AUTO:
         return request.format if request.format in SEED_FORMATS else None
-    with path.open("rb") as file:
+    with FileSource(path, arriving=request.arriving).opened() as file:
         head = file.read(HEAD_BYTES).removeprefix(b"\xef\xbb\xbf")
     return next((name for name, begins in _BEGINS.items() if begins.match(head)), None)
 

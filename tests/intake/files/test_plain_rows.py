@@ -5,7 +5,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from meterbook.intake.files import csv_files
@@ -60,6 +60,7 @@ def _told(path: Path) -> Iterator[object]:
             yield series, name, getattr(rows, name).tolist()
 
 
+@settings(max_examples=60)
 @given(st.lists(ROW, max_size=3), st.sampled_from(["\n", "\r\n"]))
 @example(["7,2013-03-31 01:30:00,1"], "\n")
 @example(["7,2013-01-01 01:00:00,"], "\n")

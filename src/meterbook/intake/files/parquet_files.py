@@ -66,7 +66,7 @@ def is_parquet(head: bytes, _name: Path) -> bool:
 def _lazy(source: FileSource) -> Iterator[pl.LazyFrame]:
     try:
         if source.packing is None:
-            yield pl.scan_parquet(source.path)
+            yield pl.scan_parquet(source.whole_path())
             return
         # A packed one must be laid out flat: Parquet is read from its end.
         with tempfile.TemporaryFile() as flat, source.opened() as stream:

@@ -17,6 +17,7 @@ from typing import IO, BinaryIO, cast
 import msgspec
 import zstandard
 
+from meterbook.domain.import_reports import Arrival
 from meterbook.intake.files.broken import BrokenFileError
 
 UNPACKED_BYTES_MAX = 8 << 30
@@ -33,6 +34,8 @@ class FileSource(msgspec.Struct, frozen=True):
     path: Path
     member: str | None = None
     packing: str | None = None
+    arriving: Arrival | None = None
+    """Where it may still be on its way: then to read it may wait."""
 
     @property
     def name(self) -> Path:
@@ -48,6 +51,12 @@ class FileSource(msgspec.Struct, frozen=True):
         is_hidden = inside.name.startswith(".") or inside.parts[0] == "__MACOSX"
         return is_hidden or inside.suffix.lower() not in _READINGS
 
+    def whole_path(self) -> Path:
+        """Return the path, when nothing of the file is missing."""
+        if self.arriving is not None:
+            self.arriving.wait_until_whole()
+        return self.path
+
     @contextmanager
     def opened(self) -> Iterator[BinaryIO]:
         """
@@ -56,7 +65,11 @@ class FileSource(msgspec.Struct, frozen=True):
         :raises BrokenFileError: if they cannot be unpacked, or are too many.
         """
         try:
-            with self.path.open("rb") as file:
+            if self.packing is None and self.arriving is not None:
+                with self.arriving.opened() as stream:
+                    yield stream
+                return
+            with self.whole_path().open("rb") as file:
                 if self.packing is None:
                     yield file
                     return
@@ -83,22 +96,25 @@ class FileSource(msgspec.Struct, frozen=True):
                 yield cast("IO[bytes]", stream)
 
 
-def sources_of(path: Path) -> list[FileSource]:
+def sources_of(path: Path, arriving: Arrival | None = None) -> list[FileSource]:
     """
     Return what is in a path, in the archive's order.
 
+    :param arriving: where the file may still be on its way.
+
     :raises BrokenFileError: if it is an archive that cannot be read.
     """
-    with path.open("rb") as file:
+    plain = FileSource(path, arriving=arriving)
+    with plain.opened() as file:
         magic = file.read(4)
     if magic.startswith(_GZIP):
-        return [FileSource(path, packing="gzip")]
+        return [FileSource(path, packing="gzip", arriving=arriving)]
     if magic == _ZSTD:
-        return [FileSource(path, packing="zstd")]
+        return [FileSource(path, packing="zstd", arriving=arriving)]
     if magic != _ZIP:
-        return [FileSource(path)]
+        return [plain]
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(plain.whole_path()) as archive:
             members = [entry for entry in archive.infolist() if not entry.is_dir()]
     except (zipfile.BadZipFile, RuntimeError, ValueError, EOFError) as error:
         raise BrokenFileError(path, f"cannot be unpacked: {error}") from None
