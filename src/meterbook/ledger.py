@@ -168,6 +168,12 @@ def days_of_channels(
     return {closed.channel_id: closed for closed in stored_days(found.all())}
 
 
+def has_days(connection: sa.Connection, *, first_day: int, end_day: int) -> bool:
+    """Say whether any channel has a closed day from first_day up to end_day."""
+    among = ledger.c.day.between(first_day, end_day - 1)
+    return connection.execute(sa.select(ledger.c.day).where(among).limit(1)).first() is not None
+
+
 def days_by_key(
     connection: sa.Connection, keys: Sequence[tuple[int, int]]
 ) -> dict[tuple[int, int], ClosedDay]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from meterbook.domain.day_packing import encode, encode_days, encode_table
+from meterbook.domain.day_packing import encode, encode_days, encode_table, encode_whole
 from meterbook.domain.packed_amounts import Amounts, UnreadableAmountsError, decode, is_packed
 from meterbook.domain.packed_days import decode_many
 
@@ -90,6 +90,9 @@ def test_amounts_are_read_back_as_they_were(day: Amounts) -> None:
 def test_a_day_is_packed_alike_whatever_it_is_packed_with(days: list[Amounts]) -> None:
     assert encode_days(days) == [encode(day) for day in days]
     assert decode_many(encode_days(days)) == days
+    whole = [day for day in days if None not in day]
+    columns = [np.array(day, dtype=np.int64) for day in whole]
+    assert encode_whole(columns) == [encode(day) for day in whole]
 
 
 @given(st.binary(max_size=80))

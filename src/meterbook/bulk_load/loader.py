@@ -181,14 +181,23 @@ def _span(columns: ReadingColumns) -> dict[str, int]:
 def _load_table(
     connection: sa.Connection, days: DayTable, *, zone: ZoneInfo, now: int, book_stands: bool
 ) -> LoadReport:
-    keys = list(zip(days.day.tolist(), days.channel_id.tolist(), strict=True))
-    existing = ledger.days_by_key(connection, keys)
+    existing = _standing(connection, days)
     if not existing:
         put_new_days(connection, days, now=now, zone=zone)
         return LoadReport(new_days=len(days))
     return _load_over(
         connection, days.days(), existing, zone=zone, now=now, book_stands=book_stands
     )
+
+
+def _standing(connection: sa.Connection, days: DayTable) -> dict[tuple[int, int], ClosedDay]:
+    if not len(days):
+        return {}
+    first, last = int(days.day.min()), int(days.day.max())
+    if not ledger.has_days(connection, first_day=first, end_day=last + 1):
+        return {}
+    keys = list(zip(days.day.tolist(), days.channel_id.tolist(), strict=True))
+    return ledger.days_by_key(connection, keys)
 
 
 def load_days(

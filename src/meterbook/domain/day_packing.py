@@ -26,7 +26,7 @@ from meterbook.domain.packed_amounts import (
 )
 from meterbook.domain.reading_columns import IntColumn
 
-_CELLS_AT_ONCE = 12_288  # larger columns cost more for their memory than they save
+_CELLS_AT_ONCE = 24_576  # larger columns cost more for their memory than they save
 _AMOUNT_MAX = 1 << 50  # so symbols are below 2**(WIDTH_MAX + 1), and exact as floats
 _NARROW = 1 << 22  # amounts so near to each other: symbols and 2**k are exact as 32 bits' floats
 _WORD = 64
@@ -53,6 +53,16 @@ def encode_days(days: Sequence[Sequence[int | None]]) -> list[bytes]:
     except OverflowError:
         return [encode_plain(day) for day in days] if len(days) == 1 else [*map(encode, days)]
     return encode_table(amounts.reshape(shape), present=present.reshape(shape), slots=slots)
+
+
+def encode_whole(days: Sequence[IntColumn]) -> list[bytes]:
+    """Return the amounts of days that miss none, as they are stored; each of shape (slots,)."""
+    slots = np.array([len(day) for day in days], dtype=np.int64)
+    present = np.arange(int(slots.max(initial=0))) < slots[:, None]
+    amounts = np.zeros(present.shape, dtype=np.int64)
+    if len(days):
+        amounts[present] = np.concatenate(days)
+    return encode_table(amounts, present=present, slots=slots)
 
 
 def encode_table(amounts: IntColumn, *, present: Flags, slots: IntColumn) -> list[bytes]:
@@ -206,12 +216,12 @@ def _bits(symbols: _Symbols, head: IntColumn, head_width: IntColumn) -> list[byt
     k = symbols.parameter[:, None].astype(symbols.symbol.dtype)
     with_high = symbols.symbol + (np.ones_like(k) << k)
     width = _bit_length(with_high) - 1
-    one = np.ones_like(width)
+    one = np.ones_like(width) if symbols.blank is None else (~symbols.blank).astype(width.dtype)
     low_bits = with_high ^ one << width
     class_width = width - k + 1
     if symbols.blank is not None:
-        for field in (one, low_bits, class_width, width):
-            field[symbols.blank] = 0
+        for field in (low_bits, class_width, width):
+            np.multiply(field, one, out=field)
     pairs = [
         (head[:, None], head_width[:, None]),
         _merged(one, class_width),

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 import sqlalchemy as sa
 
-from meterbook.domain.day_packing import encode_days
+from meterbook.domain.day_packing import encode_whole
 from meterbook.domain.day_tables import DayTable
 from meterbook.domain.local_days import day_bounds, numbered_day
 from meterbook.domain.packed_amounts import decode
@@ -73,7 +73,7 @@ def rows_of(sums: Mapping[RegionDayKey, DaySums]) -> list[tuple[Any, ...]]:
     """
     some = [(key, sums[key]) for key in sorted(sums) if not sums[key].is_nothing()]
     columns = ([day.half_hours for _, day in some], [day.reporting for _, day in some])
-    half_hours, reporting = (encode_days([n.tolist() for n in column]) for column in columns)
+    half_hours, reporting = map(encode_whole, columns)
     return [
         (*key, day.energy, day.channels, day.known, day.missing, day.estimated, *packed)
         for (key, day), *packed in zip(some, half_hours, reporting, strict=True)

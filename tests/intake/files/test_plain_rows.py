@@ -44,7 +44,12 @@ AMOUNT = st.one_of(
         [" 0.158 ", "1.0779999", "0.0005", "5.", ".5", ".", "", "Null", "1e3", "nan", "１"]
     ),
 )
-ROW = st.tuples(METER, STAMP, AMOUNT).map(",".join)
+ONE_ODD = st.one_of(
+    st.tuples(METER, st.just("2013-01-01 01:00:00"), st.just("1")),
+    st.tuples(st.just("7"), STAMP, st.just("1")),
+    st.tuples(st.just("7"), st.just("2013-01-01 01:00:00"), AMOUNT),
+)
+ROW = st.one_of(ONE_ODD, st.tuples(METER, STAMP, AMOUNT)).map(",".join)
 PLAIN = ["7,2013-01-01 00:00:00, 0.158 ", "7,2013-01-01 00:30:00.0000000,1.0779999"]
 
 
@@ -60,12 +65,21 @@ def _told(path: Path) -> Iterator[object]:
             yield series, name, getattr(rows, name).tolist()
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(ROW, max_size=3), st.sampled_from(["\n", "\r\n"]))
 @example(["7,2013-03-31 01:30:00,1"], "\n")
 @example(["7,2013-01-01 01:00:00,"], "\n")
 @example(['"7",2013-01-01 01:00:00,1'], "\n")
 @example([""], "\n")
+@example(["7 ,2013-01-02 00:00:00,1"], "\n")
+@example(["7,2013-01-01 01:00:60,1"], "\n")
+@example(["7,2013-01-01 01:60:00,1"], "\n")
+@example(["7,2013-01-01 24:00:00,1"], "\n")
+@example(["7,2013-02-29 00:00:00,1"], "\n")
+@example(["7,2013-01-01 01:00:00,0.0005"], "\n")
+@example(["7,2013-01-01 01:00:00,0.00051"], "\n")
+@example(["7,2013-01-01 01:00:00,99999999"], "\n")
+@example(["7,2013-01-01 01:00:00,1.2.3"], "\n")
 @example(["7,2013-01-01 01:00:00,1,2"], "\n")
 def test_it_says_what_a_careful_reader_says(
     tmp_path_factory: pytest.TempPathFactory, rows: list[str], ending: str

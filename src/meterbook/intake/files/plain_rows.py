@@ -21,7 +21,7 @@ from meterbook.domain.units import kwh_column_to_wh
 from meterbook.intake.files.csv_mapping import CsvMapping
 
 _BEFORE = bytes(16)  # so that what ends at the first byte can be loaded, too
-_AFTER = bytes(8)
+_AFTER = bytes(16)
 _LINE_FEED, _SPACE, _ZERO, _NINE = b"\n 09"
 _STAMP_BYTES, _LONG_STAMP_BYTES = 19, 27
 _FRACTION = int.from_bytes(b".0000000", "little")
@@ -47,7 +47,7 @@ class PlainRows(msgspec.Struct, frozen=True):
     """Rows of a piece, all of them right."""
 
     names: list[str]
-    """The meters, each time another one follows in the file, shape (runs,)."""
+    """The meters as written, each time another one follows in the file, shape (runs,)."""
     run_rows: IntColumn
     """How many rows each has, shape (runs,)."""
     wall_s: IntColumn
@@ -61,13 +61,19 @@ class _Fields(msgspec.Struct, frozen=True):
 
     octets: npt.NDArray[np.uint8]
     words: Words
-    """The eight bytes from each place on, as one number, the first byte lowest."""
+    """The same bytes, eight to a number, the first one lowest."""
     begin: IntColumn
     end: IntColumn
 
+    def loaded(self, at: IntColumn) -> Words:
+        """Return the eight bytes from each place on, as one number."""
+        word, over = at >> 3, (at & 7).astype(np.uint64) << _U(3)
+        loaded: Words = self.words[word] >> over | self.words[word + 1] << (_U(64) - over)
+        return loaded
+
     def last(self, count: IntColumn, *, before: int = 0) -> Words:
         """Return the last bytes of each, at most eight, with zeros before them."""
-        loaded = self.words[self.end - (8 + before)]
+        loaded = self.loaded(self.end - (8 + before))
         unwanted = (8 * (8 - count)).astype(np.uint64)
         return loaded >> unwanted << unwanted
 
@@ -100,6 +106,7 @@ def plain_rows(
         return None
     padded = b"".join((_BEFORE, body, b"" if body.endswith(b"\n") else b"\n", _AFTER))
     octets = np.frombuffer(padded, dtype=np.uint8)
+    words = np.frombuffer(padded, dtype="<u8", count=len(padded) // 8)
     delimiter = (mapping.delimiter or ",").encode()
     ends = np.flatnonzero((octets == delimiter[0]) | (octets == _LINE_FEED))
     if len(ends) != count * len(columns):
@@ -107,7 +114,6 @@ def plain_rows(
     by_column = np.ascontiguousarray(ends.reshape(count, len(columns)).T)
     if (octets[by_column[-1]] != _LINE_FEED).any():
         return None
-    words = np.ndarray((len(padded) - 7,), dtype="<u8", buffer=padded, strides=(1,))
 
     def fields(name: str) -> _Fields:
         at = columns.index(name)
@@ -134,8 +140,8 @@ def _meter_runs(field: _Fields) -> tuple[list[str], IntColumn] | None:
         changes |= longer[1:] != longer[:-1]
     heads = np.r_[0, np.flatnonzero(changes) + 1]
     places = zip(field.begin[heads].tolist(), field.end[heads].tolist(), strict=True)
-    names = [field.octets[begin:end].tobytes().decode().strip() for begin, end in places]
-    if not all(names):
+    names = [field.octets[begin:end].tobytes().decode() for begin, end in places]
+    if not all(map(str.strip, names)):
         return None
     return names, np.diff(np.r_[heads, len(length)])
 
@@ -145,12 +151,12 @@ def _wall_s(field: _Fields) -> IntColumn | None:
     is_long = length == _LONG_STAMP_BYTES
     if not (is_long | (length == _STAMP_BYTES)).all():
         return None
-    if is_long.any() and (field.words[begin[is_long] + _STAMP_BYTES] != _FRACTION).any():
+    if is_long.any() and (field.loaded(begin[is_long] + _STAMP_BYTES) != _FRACTION).any():
         return None
-    year, rest = field.words[begin], field.words[begin + 8] & _U(0xFFFFFF)
+    year, rest = field.loaded(begin), field.loaded(begin + 8) & _U(0xFFFFFF)
     heads = np.r_[0, np.flatnonzero((year[1:] != year[:-1]) | (rest[1:] != rest[:-1])) + 1]
     midnights = _midnights(field.octets, begin[heads])
-    clock = field.words[begin + 11] ^ _U(_CLOCK)
+    clock = field.loaded(begin + 11) ^ _U(_CLOCK)
     if midnights is None or ((clock | (clock + _CLOCK_LIMITS)) & _HIGHEST).any():
         return None
     pairs = clock * _U(10) + (clock >> _U(8))
@@ -209,7 +215,7 @@ def _short_wh(field: _Fields, length: IntColumn) -> IntColumn:
     """Return Wh of numbers with up to eight characters and three places; -1 where it is another."""
     is_short = (length >= 1) & (length <= 8)  # noqa: PLR2004 bytes of a word
     unwanted = (8 * (8 - np.where(is_short, length, 8))).astype(np.uint64)
-    text = (field.words[field.end - 8] ^ _DIGITS) >> unwanted << unwanted
+    text = (field.loaded(field.end - 8) ^ _DIGITS) >> unwanted << unwanted
     other = text ^ _POINTS
     point = ~((other & _LOWER) + _LOWER | other) & _HIGHEST
     one = point >> _U(7)

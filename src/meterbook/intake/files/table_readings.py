@@ -73,7 +73,7 @@ class TableReader:
     def take_plain(self, rows: PlainRows, lines: IntColumn) -> None:
         """Add the readings of rows that need no more looking at; `lines` as above."""
         numbers = {name: number for number, name in enumerate(dict.fromkeys(rows.names))}
-        names = [_named(name) for name in numbers]
+        names = [_named(name.strip()) for name in numbers]
         known = [-1 if name is None else number for number, name in enumerate(names)]
         of_run = np.array([known[numbers[name]] for name in rows.names], dtype=np.int64)
         meters = np.repeat(of_run, rows.run_rows)
