@@ -1,6 +1,7 @@
 """Files over HTTP: in with a report, out as what came in, and pages as Octopus clients ask."""
 
 import base64
+import gzip
 import io
 import socket
 import zipfile
@@ -127,6 +128,18 @@ def test_the_seeds_files_are_imported_as_any(server: Server, owner: str, operato
     assert (filled["readings"], filled["new_days"], filled["book_stands"]) == (2, 1, True)
     other = imported(server, operator, recovery.replace("2}", "3}"), day="2024-06-02").json()
     assert (other["differing"], other["revised_days"]) == (1, 0)
+
+
+@pytest.mark.parametrize("packing", ["gzip", "zip"])
+def test_a_packed_body_is_unpacked(server: Server, operator: str, packing: str) -> None:
+    packed = io.BytesIO(gzip.compress(CSV.encode()))
+    if packing == "zip":
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.writestr("a.csv", CSV)
+    with client_of(server.url, operator) as client:
+        pieces = iter([packed.getvalue()[:100], packed.getvalue()[100:]])
+        report = client.post("/imports", content=pieces, params={"meter": 524}).json()
+    assert (report["status"], report["readings"]) == ("stored", 144)
 
 
 def _half_sent(server: Server, token: str) -> socket.socket:

@@ -25,7 +25,7 @@ from meterbook.registry.import_log import LoggedImport, logged_imports
 BODY_BYTES_MAX = 1 << 40  # METERBOOK_UPLOAD_BYTES_MAX is looked at while the body comes in
 NAME_CHARACTERS_MAX = 200
 _turns = asyncio.Semaphore(2)  # files are read with both cores anyway
-_ahead = asyncio.Semaphore(1)  # whoever sends slowly keeps a thread that reads ahead
+_ahead = asyncio.Semaphore(1)  # each keeps a thread waiting, and imports need threads, too
 
 Zone = Annotated[str | None, QueryParameter(max_length=64, pattern=NO_CONTROLS)]
 Words = Annotated[list[str] | None, QueryParameter(max_items=1_000)]
@@ -113,21 +113,21 @@ async def _imported(chunks: AsyncIterator[bytes], book: Book, wish: ImportWish) 
 
     :raises HTTPException: if it is too large.
     """
-    importing: asyncio.Task[ImportReport] | None = None
     with ArrivingFile(wish.path) as arriving:
         wish = msgspec.structs.replace(wish, arriving=arriving)
-        try:
-            if _ahead.locked():  # perhaps by somebody whose file takes hours
-                await _put(chunks, arriving, bytes_max=book.upload_bytes_max)
-            else:
-                async with _ahead:
-                    importing = asyncio.create_task(asyncio.to_thread(book.import_file, wish))
-                    await _put(chunks, arriving, bytes_max=book.upload_bytes_max)
+        if _ahead.locked():  # perhaps by somebody whose file takes hours
+            await _put(chunks, arriving, bytes_max=book.upload_bytes_max)
             async with _turns:
                 arriving.finish()
-                return await (importing or asyncio.to_thread(book.import_file, wish))
-        finally:
-            if importing is not None:
+                return await asyncio.to_thread(book.import_file, wish)
+        async with _ahead:
+            importing = asyncio.create_task(asyncio.to_thread(book.import_file, wish))
+            try:
+                await _put(chunks, arriving, bytes_max=book.upload_bytes_max)
+                async with _turns:
+                    arriving.finish()
+                    return await importing
+            finally:
                 importing.cancel()  # of a file that is broken off; another one is done
 
 
