@@ -25,9 +25,12 @@ from meterbook.storage.dialects import (
     batch_source,
     insert_rows,
     is_distributed,
+    joined,
     number_source,
     numbers,
+    numbers_of,
 )
+from meterbook.storage.plain_rows import plain_rows
 from meterbook.storage.tables import ledger, ledger_days, ledger_revisions
 
 Item = TypeVar("Item")
@@ -220,20 +223,21 @@ def sums_of_channels(
     days = numbers(connection, range(first_day, end_day))
     if is_distributed(connection):  # each channel's rows are of one shard
         asked = [{"days": days, "channel_id": channel_id} for channel_id in channel_ids]
-        found = [
-            row
-            for one in asked
-            for row in connection.execute(_sums_statement(name, of_one=True), one)
-        ]
+        statement = _sums_statement(name, of_one=True)
     else:
-        both = {"days": days, "ids": numbers(connection, sorted(channel_ids))}
-        found = [*connection.execute(_sums_statement(name, of_one=False), both).all()]
-    return {
-        (row[0], row[1]): DaySum(row[0], row[1], row[2], row[3], _QUALITIES[row[4]])
-        for row in found
-    }
+        asked = [{"days": days, "ids": numbers(connection, sorted(channel_ids))}]
+        statement = _sums_statement(name, of_one=False)
+    sums: dict[tuple[int, int], DaySum] = {}
+    for one in asked:
+        [texts] = plain_rows(connection, statement, one)
+        channel_id, day, energy, missing, quality = map(numbers_of, texts)
+        qualities = map(_QUALITIES.__getitem__, quality)
+        found = map(DaySum, channel_id, day, energy, missing, qualities)
+        sums.update(zip(zip(channel_id, day, strict=True), found, strict=True))
+    return sums
 
 
+_SUM_COLUMNS = [f"ledger.{name}" for name in DaySum.__struct_fields__]
 _QUALITIES = {int(quality): quality for quality in Quality}
 
 
@@ -245,8 +249,7 @@ def _sums_statement(dialect_name: str, *, of_one: bool) -> sa.TextClause:
         channel = "ids.value"
     # CROSS JOIN fixes SQLite's order: day by day the channels, each a look-up by key.
     return sa.text(f"""
-        SELECT ledger.channel_id, ledger.day, ledger.energy, ledger.missing, ledger.quality
-        FROM {source} CROSS JOIN ledger
+        SELECT {joined(dialect_name, *_SUM_COLUMNS)} FROM {source} CROSS JOIN ledger
         WHERE ledger.day = days.value AND ledger.channel_id = {channel}
           AND ledger.quality <> {int(Quality.MIXED)}
     """)  # noqa: S608 built from our own names only
