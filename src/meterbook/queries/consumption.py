@@ -8,15 +8,14 @@ is null, never 0. Intervals that have not ended are neither points nor missing.
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from functools import lru_cache
-from itertools import groupby
+from itertools import compress, groupby
 from operator import itemgetter
-from typing import TypeGuard
 from zoneinfo import ZoneInfo
 
 import msgspec
 import sqlalchemy as sa
 
-from meterbook.domain.closed_days import DaySum
+from meterbook.domain.closed_days import DaySum, DaySums
 from meterbook.domain.local_days import (
     day_bounds,
     local_day,
@@ -178,7 +177,7 @@ def _is_midnight(instant: int, zone: ZoneInfo) -> bool:
 
 
 def consumption_of(
-    days: Iterable[DayReadings | DaySum],
+    days: Iterable[DayReadings | DaySum] | DaySums,
     *,
     place: MeterPlace,
     period: Period,
@@ -186,8 +185,10 @@ def consumption_of(
     now: int,
 ) -> Consumption:
     """Return the energy over the period in those days, which may begin before and end after it."""
-    if resolution is Resolution.DAY and isinstance(days, list) and _are_sums(days):
-        return _of_sums(days, place=place, period=period)
+    if isinstance(days, DaySums):
+        if resolution is Resolution.DAY:
+            return _of_sums(days, place=place, period=period)
+        days = days.each()
     zone = time_zone(place.zone)
     figures = _Figures()
     for part in _of_points(days, period=period, resolution=resolution, now=now, zone=zone):
@@ -198,30 +199,26 @@ def consumption_of(
     return _answer(figures, place=place, period=period, resolution=resolution)
 
 
-def _are_sums(days: list[DayReadings | DaySum]) -> TypeGuard[list[DaySum]]:
-    return all(type(day) is DaySum for day in days)
-
-
-def _of_sums(days: Sequence[DaySum], *, place: MeterPlace, period: Period) -> Consumption:
+def _of_sums(days: DaySums, *, place: MeterPlace, period: Period) -> Consumption:
     """Return the same by day where every day is a sum: what is asked most, without its parts."""
     zone = time_zone(place.zone)
     points = [
         ConsumptionPoint(
-            _day_text(day.day, zone),
-            wh_to_kwh(day.energy),
-            _WORDS[day.quality],
-            day.missing,
+            _day_text(number, zone),
+            wh_to_kwh(energy),
+            _WORDS[quality],
+            missing,
             None,
-            wh_to_kwh(day.energy)
-            if day.quality in ESTIMATED and day.energy
-            else _NOTHING_ESTIMATED,
+            wh_to_kwh(energy) if energy and quality in ESTIMATED else _NOTHING_ESTIMATED,
         )
-        for day in days
+        for number, energy, missing, quality in zip(
+            days.day, days.energy, days.missing, days.quality, strict=True
+        )
     ]
     figures = _Figures(
-        sum([day.energy for day in days]),
-        sum([day.energy for day in days if day.quality in ESTIMATED]),
-        sum([day.missing for day in days]),
+        sum(days.energy),
+        sum(compress(days.energy, map(ESTIMATED.__contains__, days.quality))),
+        sum(days.missing),
         points,
     )
     return _answer(figures, place=place, period=period, resolution=Resolution.DAY)

@@ -17,8 +17,6 @@ _KEY_OF_DETAIL = re.compile(r"\(([^()]+)\)=\(")  # Key (scheme, name)=(nmi, 6) a
 
 DISTRIBUTED = "meterbook_distributed"  # what a connection knows of its database
 
-_NUMBERS = msgspec.json.Decoder(list[int])
-
 Rows = Sequence[Sequence[object]]
 
 
@@ -84,11 +82,6 @@ def joined(dialect_name: str, *columns: str) -> str:
     """
     name = "group_concat" if dialect_name == "sqlite" else "string_agg"
     return ", ".join(f"{name}(CAST({column} AS text), ',')" for column in columns)
-
-
-def numbers_of(text: str | None) -> list[int]:
-    """Return the numbers of a `joined` column; None, as of no rows, holds none."""
-    return _NUMBERS.decode(f"[{text}]") if text else []
 
 
 def is_distributed(connection: sa.Connection) -> bool:
