@@ -6,8 +6,8 @@ that connection is the queue: fair, in this process, and without SQLITE_BUSY. Ot
 in SQLite's own busy timeout. PostgreSQL uses the same two names with ordinary pools.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from typing import Any
@@ -77,12 +77,21 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """Give a connection that sees one consistent state and cannot write."""
-        with self._reader.connect() as connection, connection.begin():
+        with self._reader.connect() as connection, self._snapshot(connection):
+            yield connection
+
+    def steady_reader(self) -> "SteadyReader":
+        """Return what reads one transaction after the other and keeps its connection meanwhile."""
+        return SteadyReader(self._reader.connect, self._snapshot)
+
+    @contextmanager
+    def _snapshot(self, connection: sa.Connection) -> Iterator[None]:
+        with connection.begin():
             if not self.is_sqlite:
                 connection.exec_driver_sql(
                     "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
                 )
-            yield connection
+            yield
 
     @contextmanager
     def writing(self, *, serial: bool = False) -> Iterator[sa.Connection]:
@@ -143,6 +152,42 @@ class Database:
         """Close every connection."""
         self._reader.dispose()
         self._writer.dispose()
+
+
+class SteadyReader:
+    """
+    Transactions that read, one after the other on one connection; for one thread.
+
+    Taking a connection and giving it back costs more than a question of a few rows.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], sa.Connection],
+        snapshot: Callable[[sa.Connection], AbstractContextManager[None]],
+    ) -> None:
+        """Prepare; the first transaction connects."""
+        self._connect = connect
+        self._snapshot = snapshot
+        self._connection: sa.Connection | None = None
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """Give the connection as `Database.reading` does; after any error it is another one."""
+        if self._connection is None:
+            self._connection = self._connect()
+        try:
+            with self._snapshot(self._connection):
+                yield self._connection
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Give the connection back."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
 
 def _sqlite_engine(url: sa.URL, *, pool_size: int, writes: bool, durable: bool) -> sa.Engine:

@@ -28,6 +28,8 @@ def plain_rows(
     asked = named if places is None else [named[name] for name in places]
     cursor: Any = connection.connection.cursor()
     try:
+        # Whoever listens to statements hears of these as well.
+        connection.dispatch.before_cursor_execute(connection, cursor, text, asked, None, False)  # noqa: FBT003 SQLAlchemy's order
         cursor.execute(text, asked)
         rows: list[tuple[Any, ...]] = cursor.fetchall()
     except connection.dialect.loaded_dbapi.Error as error:

@@ -77,7 +77,7 @@ class ConsumptionDoor:
         is_closing: Callable[[], bool] = lambda: False,
     ) -> None:
         """Prepare; the first question opens a connection."""
-        self._database = database
+        self._reader = database.steady_reader()
         self._clock = clock
         self.is_closing = is_closing
         self._questions: Gathering[_Question, bytes | None] = Gathering(
@@ -90,6 +90,7 @@ class ConsumptionDoor:
     async def close(self) -> None:
         """Wait until every question is answered."""
         await self._questions.close()
+        self._reader.close()
 
     def take(self, scope: dict[str, Any], answer: Callable[[Answer | None], None]) -> bool:
         """Take a regular question; `answer` gets None where the route must look at it."""
@@ -111,7 +112,7 @@ class ConsumptionDoor:
 
     def _answer_all(self, questions: Sequence[_Question]) -> list[bytes | None]:
         bodies: list[bytes | None] = [None] * len(questions)
-        with self._database.reading() as connection:
+        with self._reader.reading() as connection:
             asked = _asked(connection, questions)
             answers = consumptions(connection, list(asked.values()), now=questions[0].now)
         for place, answer in zip(asked, answers, strict=True):
