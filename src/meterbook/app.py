@@ -2,7 +2,7 @@
 The composition root: database, doors, routes and jobs become one ASGI application.
 
 Packets do not pay for the framework: `/meter`, `/readings` and the doors of other people's devices
-are looked at before Litestar, and so is the question that programs ask most.
+are looked at before Litestar; packets and the question that programs ask most have lanes past it.
 """
 
 import gc
