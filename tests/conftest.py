@@ -49,7 +49,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("template") / "template.sqlite"
     database = Database(f"sqlite:///{file}")
     migrate(database)
-    with database.statement() as connection:
+    with database.beside_writer() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     database.close()
     return file

@@ -211,7 +211,7 @@ def _undisturbed(folder: Path, task: Task) -> tuple[Path, object, int]:
     database = Database(f"sqlite:///{template}")
     migrate(database)
     record_packets(database, _packets())
-    with database.statement() as connection:
+    with database.beside_writer() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     database.close()
     place = folder / "disk" / "book"

@@ -1,12 +1,13 @@
 """
 Gathering: many waiting requests, one call of what answers them all.
 
-While one call runs in its thread arrivals gather; when it ends they go together into the next. No
-timer, no fixed batch: a lone request goes at once, a crowd shares one call, and each waits about
-two of them.
+A thread takes all that wait, answers them with one call, and takes what has come meanwhile. No
+timer, no fixed batch, no word from the event loop in between: a lone request goes at once, a crowd
+shares calls, and both threads always have work. (While the loop gathered whole batches, all its
+clients came to wait for the same call, and each thread for the other: a third of the throughput.)
 
-    arrivals   a b │ c d e f │ g h ...
-    calls          └─ a b ───┴─ c d e f ───┴─ g h ...
+    arrivals   a │ b c │ d e f │ g h ...
+    calls      └─ a ───┴─ b c ─┴─ d e f ...
 """
 
 import asyncio
@@ -23,24 +24,11 @@ class QueueFullError(RuntimeError):
     """More wait than the limit; the sender is asked to come back."""
 
 
-class Batch(Generic[Item, Result]):
-    """Items that go together, and who is told of their results."""
-
-    __slots__ = ("items", "told")
-
-    def __init__(self) -> None:
-        """Begin without items."""
-        self.items: list[Item] = []
-        self.told: list[Callable[[Result | Exception], None]] = []
+Told = Callable[[Result | Exception], None]
 
 
 class Gathering(Generic[Item, Result]):
-    """
-    Gathers items of one event loop and hands them together to a thread of its own.
-
-    The thread takes batches from a queue: a pool of threads with its futures would cost more than
-    storing three packets, each time.
-    """
+    """Gathers items of one event loop for a thread of its own."""
 
     def __init__(
         self,
@@ -54,19 +42,23 @@ class Gathering(Generic[Item, Result]):
         Prepare; the first item starts it.
 
         :param answer: returns one result for each item, in their order, or raises.
-        :param queue_max: how many items may wait, the bound on memory.
+        :param queue_max: how many items may wait for their call, the bound on memory.
         :param batch_max: how many items go into one call.
         """
         self._answer = answer
         self._queue_max = queue_max
         self._batch_max = batch_max
-        self._batches: list[Batch[Item, Result]] = []
-        self._waiting = 0
+        self._queue: SimpleQueue[tuple[Item, Told[Result]] | None] = SimpleQueue()
+        self._unanswered = 0
         self._is_idle = asyncio.Event()
         self._is_idle.set()
-        self._calls: SimpleQueue[Batch[Item, Result] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._thread_name = thread_name
+
+    @property
+    def waiting(self) -> int:
+        """How many items wait for their call."""
+        return self._queue.qsize()
 
     async def add(self, item: Item) -> Result:
         """
@@ -88,7 +80,7 @@ class Gathering(Generic[Item, Result]):
         self.hand(item, tell)
         return await result
 
-    def hand(self, item: Item, then: Callable[[Result | Exception], None]) -> None:
+    def hand(self, item: Item, then: Told[Result]) -> None:
         """
         Call `then` with the item's result, or with what the call raised.
 
@@ -96,65 +88,51 @@ class Gathering(Generic[Item, Result]):
 
         :raises QueueFullError: if too many wait; nothing was done, and nothing will be called.
         """
-        if self._waiting >= self._queue_max:
-            raise QueueFullError(f"{self._waiting} wait already")
-        if not self._batches or len(self._batches[-1].items) >= self._batch_max:
-            self._batches.append(Batch())
-        batch = self._batches[-1]
-        batch.items.append(item)
-        batch.told.append(then)
-        self._waiting += 1
-        if self._is_idle.is_set():
-            self._is_idle.clear()
-            loop = asyncio.get_running_loop()
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._work, args=[loop], name=self._thread_name, daemon=True
-                )
-                self._thread.start()
-            self._begin_soon(loop)
+        if self.waiting >= self._queue_max:
+            raise QueueFullError(f"{self.waiting} wait already")
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=self._work,
+                args=[asyncio.get_running_loop()],
+                name=self._thread_name,
+                daemon=True,
+            )
+            self._thread.start()
+        self._unanswered += 1
+        self._is_idle.clear()
+        self._queue.put((item, then))
 
     async def close(self) -> None:
         """Wait until everything that was added is answered."""
         await self._is_idle.wait()
         if self._thread is not None:
-            self._calls.put(None)
+            self._queue.put(None)
             self._thread.join()
             self._thread = None
 
-    def _begin_soon(self, loop: asyncio.AbstractEventLoop) -> None:
-        # Requests that are here already go along: half the calls, none of the waiting.
-        loop.call_soon(loop.call_soon, self._begin_next)
-
-    def _begin_next(self) -> None:
-        if not self._batches:
-            self._is_idle.set()
-            return
-        batch = self._batches.pop(0)
-        self._waiting -= len(batch.items)
-        self._begun(batch)
-        self._calls.put(batch)
-
-    def _begun(self, batch: Batch[Item, Result]) -> None:
-        """Note that a batch goes to its call."""
-
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
-        while (batch := self._calls.get()) is not None:
+        while (first := self._queue.get()) is not None:
+            more = min(self.waiting, self._batch_max - 1)
+            # None comes only once all are answered, so it is not among them.
+            batch = [first, *(self._queue.get() for _ in range(more))]
+            items, told = zip(*batch, strict=True)
             results: Sequence[Result] | Exception
             try:
-                results = self._answer(batch.items)
+                results = self._answer([*items])
             except Exception as error:  # noqa: BLE001 every waiting request must learn of it
                 results = error
-            loop.call_soon_threadsafe(self._ended, loop, batch, results)
+            loop.call_soon_threadsafe(self._ended, loop, told, results)
 
     def _ended(
         self,
         loop: asyncio.AbstractEventLoop,
-        batch: Batch[Item, Result],
+        told: Sequence[Told[Result]],
         results: Sequence[Result] | Exception,
     ) -> None:
-        self._begin_soon(loop)
-        for number, then in enumerate(batch.told):
+        self._unanswered -= len(told)
+        if not self._unanswered:
+            self._is_idle.set()
+        for number, then in enumerate(told):
             try:
                 then(results if isinstance(results, Exception) else results[number])
             except Exception as error:  # noqa: BLE001 one that fails must not silence the others

@@ -3,10 +3,13 @@
 from datetime import date
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from books import record_packets
 from meterbook.day_close import close_day
 from meterbook.domain.local_days import interval_starts
 from meterbook.intake.packet_fields import Packet
+from meterbook.jobs import silent_meters as silent_meters_job
 from meterbook.jobs.region_meters import count_region_meters
 from meterbook.jobs.regions import RegionUpkeep
 from meterbook.jobs.silent_meters import find_silent_meters
@@ -52,6 +55,23 @@ def test_a_meter_is_silent_after_four_half_hours_and_heard_with_its_next_packet(
         assert silent_meters(connection, region="south", limit=10) == [
             SilentMeter(3, "south", None)
         ]
+
+
+@pytest.mark.parametrize("part", [1, 2, 3])
+def test_what_is_found_part_by_part_is_the_same(
+    database: Database, monkeypatch: pytest.MonkeyPatch, part: int
+) -> None:
+    monkeypatch.setattr(silent_meters_job, "_PART", part)
+    monkeypatch.setattr(silent_meters_job, "LAST_SEEN_MAX", 2)
+    with database.writing() as connection:
+        add_meters(connection, range(1, 8), zone="UTC", now=0, regions={})
+    speak(database, 1, *range(12))
+    speak(database, 2, 3)
+    speak(database, 4, *range(12))
+    speak(database, 6, 4)
+    speak(database, 7, 5)
+    seen = {2: "2025-02-08T01:30:00Z", 3: None, 5: None, 6: None, 7: None}
+    assert silent(database, MIDNIGHT + 12 * 1800 + 120) == seen
 
 
 def test_the_nightly_close_makes_no_meter_silent(database: Database) -> None:

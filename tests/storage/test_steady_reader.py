@@ -43,7 +43,7 @@ def test_it_reads_on_after_the_server_has_ended_its_connection(postgres_url: str
     reader = database.steady_reader()
     with reader.reading() as connection:
         process = connection.execute(sa.text("SELECT pg_backend_pid()")).scalar_one()
-    with database.statement() as connection:
+    with database.writing() as connection:
         connection.execute(sa.text("SELECT pg_terminate_backend(:process)"), {"process": process})
     with pytest.raises(sa.exc.DBAPIError), reader.reading() as connection:
         connection.execute(_COUNT)

@@ -7,6 +7,7 @@ from functools import lru_cache
 import sqlalchemy as sa
 
 from meterbook.domain.readings import Quality, Reading
+from meterbook.storage.database import Database
 from meterbook.storage.dialects import batch, batch_parameters, batch_source
 from meterbook.storage.tables import superseded_readings
 
@@ -34,24 +35,24 @@ class ConcurrentChangeError(RuntimeError):
 
 
 def record_new_packets(
-    connection: sa.Connection,
+    database: Database,
     packets: Sequence[PacketRow],
     *,
     grid_offset_s: int,
     received_at_ms: int,
 ) -> int:
     """
-    Store the packets that need no second look and return how many: all, nearly always.
+    Store the packets that need no second look, durably, and return how many: all, nearly always.
 
     Left out are packets of unknown meters, with another key than the meter's, on another grid,
     and of intervals that have a value: if any is, give them all to `record_readings`.
 
     :param received_at_ms: of no other call, so that `record_readings` knows what this one stored.
     """
-    name = connection.dialect.name
+    name = database.dialect_name
     parameters = batch_parameters(name, columns=_PACKET_COLUMNS, rows=packets)
     parameters |= {"received_at_ms": received_at_ms, "grid_offset_s": grid_offset_s}
-    return connection.execute(_new_packets_statement(name), parameters).rowcount
+    return database.run_alone(_new_packets_statement(name), parameters)
 
 
 @lru_cache

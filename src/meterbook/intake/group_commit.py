@@ -1,11 +1,10 @@
 """Group commit: many waiting requests, one commit, one fsync; measured."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from prometheus_client import Gauge, Histogram
 
-from meterbook.gathering import Batch, Gathering, Item, QueueFullError, Result
+from meterbook.gathering import Gathering, Item, QueueFullError, Result
 
 __all__ = ["BATCH_READINGS_MAX", "GroupCommit", "QueueFullError"]
 
@@ -31,22 +30,18 @@ class GroupCommit(Gathering[Item, Result]):
         Prepare; the first `add` starts it.
 
         :param commit: stores the items durably and returns one result for each, or raises.
-        :param queue_max: how many items may wait, the bound on memory.
+        :param queue_max: how many items may wait for their commit, the bound on memory.
         """
+        self._commit = commit
         super().__init__(
-            partial(_measured, commit),
+            self._measured,
             queue_max=queue_max,
             batch_max=BATCH_READINGS_MAX,
             thread_name="group-commit",
         )
 
-    def _begun(self, batch: Batch[Item, Result]) -> None:
-        QUEUE_READINGS.set(self._waiting)
-        COMMIT_READINGS.observe(len(batch.items))
-
-
-def _measured(
-    commit: Callable[[list[Item]], Sequence[Result]], items: list[Item]
-) -> Sequence[Result]:
-    with COMMIT_SECONDS.time():
-        return commit(items)
+    def _measured(self, items: list[Item]) -> Sequence[Result]:
+        QUEUE_READINGS.set(self.waiting)
+        COMMIT_READINGS.observe(len(items))
+        with COMMIT_SECONDS.time():
+            return self._commit(items)

@@ -119,13 +119,12 @@ class PacketRecorder:
             rows.append((packet.meter_id, starts_at, packet.energy_wh, arrival.key_hash))
             answers.append(Stored(starts_at, Recorded.NEW))
         try:
-            with self._database.statement() as connection:
-                stored = daybook.record_new_packets(
-                    connection,
-                    rows,
-                    grid_offset_s=self._grid_offset_s,
-                    received_at_ms=received_at_ms,
-                )
+            stored = daybook.record_new_packets(
+                self._database,
+                rows,
+                grid_offset_s=self._grid_offset_s,
+                received_at_ms=received_at_ms,
+            )
         except sa.exc.DBAPIError as error:
             if not is_conflict(error):
                 raise

@@ -4,9 +4,10 @@ One HTTP connection: uvicorn's, with limits to silence, and lanes for packets an
 Of every request uvicorn makes a task with messages to and fro, and that costs more than storing a
 packet does. A packet in the lane stays what it is, a few bytes: they go to the door as soon as
 they are here, and its answer comes as a call. All other requests take uvicorn's way, and so does a
-packet that is not quite regular: one that comes in pieces, that waits to be asked for its body, or
-whose connection has not been answered yet. A question is offered to its lane where uvicorn would
-make the task, and gets that task after all if the lane does not answer it.
+packet that is not quite regular: one that waits to be asked for its body, or whose connection has
+not been answered yet. A packet that comes at once, with a head that was read before, is not even
+parsed. A question is offered to its lane where uvicorn would make the task, and gets that task
+after all if the lane does not answer it.
 
                  ┌─ POST /meter ──► packet door ──► group commit ──┐
     head, body ──┼─ GET ──────────► question lane ─────────────────┼──► answer
@@ -28,6 +29,7 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from meterbook.intake.modbus.open_files import open_files_max
 from meterbook.problems import Answer, problem, problem_answer
+from meterbook.serving.packet_heads import Head, PacketHeads
 
 PACKET_PATH = b"/meter"
 SILENT_S_MAX = 75  # longer than nginx keeps a connection to us for later, 60 s: it never meets a
@@ -38,6 +40,7 @@ BODY_AHEAD_MAX = (
     1 << 20
 )  # that the application has not taken yet; uvicorn's 64 KiB make a file slow
 HEAD_BYTES_MAX = 65_536  # of a request's line and headers, cookies included
+HEADS = PacketHeads()  # of this process
 
 
 @cache
@@ -60,7 +63,11 @@ class PacketLane(Protocol):
         body: bytes,
         answer: Callable[[Answer], None],
     ) -> None:
-        """Call `answer` once, when the packet is on disk or refused."""
+        """
+        Call `answer` once, when the packet is on disk or refused.
+
+        :param scope: of ASGI's only `client` and `headers`.
+        """
 
     def is_closing(self) -> bool:
         """Say whether connections shall end with their answer."""
@@ -83,12 +90,10 @@ class QuestionLane(Protocol):
 class _Request:
     """A packet's request; stands where uvicorn looks whether a request is being answered."""
 
-    __slots__ = ("body", "disconnected", "headers", "keep_alive", "response_complete",
-                 "until")  # fmt: skip
+    __slots__ = ("body", "disconnected", "head", "response_complete", "until")
 
-    def __init__(self, headers: dict[bytes, bytes], *, keep_alive: bool, until: float) -> None:
-        self.headers = headers
-        self.keep_alive = keep_alive
+    def __init__(self, head: Head, *, until: float) -> None:
+        self.head = head
         self.until = until
         self.body: list[bytes] = []
         self.disconnected = False
@@ -112,7 +117,9 @@ class Connection(HttpToolsProtocol):
         self._questions: QuestionLane | None = getattr(self.app, "question_lane", None)
         self._packet: _Request | None = None
         self._is_in_head = True
+        self._is_between = True
         self._head_bytes = 0
+        self._piece: bytes | None = None
         self._silent_since = self.loop.time()
         self._unread_since: float | None = None
 
@@ -124,6 +131,9 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, piece: bytes) -> None:
         """Take bytes; a head that never ends is refused."""
+        if self._is_between and self._take_known(piece):
+            return
+        self._piece = piece if self._is_between else None
         self._head_bytes += len(piece)
         super().data_received(piece)
         if self._is_in_head and self._head_bytes > HEAD_BYTES_MAX:
@@ -132,7 +142,7 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
-        self._is_in_head = True
+        self._is_in_head, self._is_between = True, False
         self._head_bytes = 0
         self._silent_since = self.loop.time()
 
@@ -157,12 +167,15 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Hand a whole packet over."""
+        self._is_between = True
         packet, lane = self._packet, self._lane
         if packet is None or lane is None:
             super().on_message_complete()
             return
         self._packet = None  # what follows is another request
-        lane.take(self.scope, packet.headers, b"".join(packet.body), self._answered(packet))  # type: ignore[arg-type]
+        if self._piece is not None:
+            HEADS.learn(packet.head, self._piece)
+        self._hand_over(lane, packet, b"".join(packet.body))
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Offer a request whose turn it is to the lane; what that does not take gets its task."""
@@ -196,36 +209,58 @@ class Connection(HttpToolsProtocol):
 
         :param now: the event loop's time.
         """
-        packet, is_answering = self._packet, self.cycle and not self.cycle.response_complete
+        packet = self._packet
         if self._unread_since is not None and now - self._unread_since > SILENT_S_MAX:
             self.transport.abort()
         elif packet is not None:
             if now > packet.until:
                 packet.response_complete = True
                 self._refuse(problem(408, "the body came too slowly; send it again"))
-        elif not is_answering and now - self._silent_since > SILENT_S_MAX:
+        elif not self._is_answering() and now - self._silent_since > SILENT_S_MAX:
             self.transport.close()
+
+    def _take_known(self, piece: bytes) -> bool:
+        """Take a whole packet whose head was read before, and say whether it was one."""
+        lane, found = self._lane, HEADS.find(piece)
+        if found is None or lane is None or self._is_answering():
+            return False
+        head, body = found
+        self._unset_keepalive_if_required()
+        packet = _Request(head, until=0)
+        self.cycle = packet  # type: ignore[assignment]
+        self._hand_over(lane, packet, body)
+        return True
+
+    def _hand_over(self, lane: PacketLane, packet: _Request, body: bytes) -> None:
+        scope = {"client": self.client, "headers": packet.head.written}
+        lane.take(scope, packet.head.headers, body, self._answered(packet))
+
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
 
     def _packet_begun(self) -> _Request | None:
         """Return the request if it is a packet in one piece, and nothing is being answered."""
-        lane, cycle = self._lane, self.cycle
+        lane = self._lane
         if lane is None or self.url != PACKET_PATH or self.parser.get_method() != b"POST":
             return None
-        if (cycle is not None and not cycle.response_complete) or self.expect_100_continue:
+        if self._is_answering() or self.expect_100_continue:
             return None
         headers = dict(self.headers)
         length = headers.get(b"content-length", b"")
         if not length.isdigit() or int(length) > lane.body_bytes_max or b"upgrade" in headers:
             return None
         keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
-        return _Request(headers, keep_alive=keep_alive, until=self.loop.time() + lane.body_s_max)
+        head = Head(headers, self.headers, int(length), keep_alive)
+        return _Request(head, until=self.loop.time() + lane.body_s_max)
 
     def _answered(self, packet: _Request) -> Callable[[Answer], None]:
         def answer(written: Answer) -> None:
             packet.response_complete = True
             if self.transport.is_closing():
                 return
-            closes = not packet.keep_alive or (self._lane is not None and self._lane.is_closing())
+            closes = not packet.head.keep_alive or (
+                self._lane is not None and self._lane.is_closing()
+            )
             self._write(written, closes=closes)
             self._silent_since = self.loop.time()
             if closes:
@@ -261,17 +296,14 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def _write(self, written: Answer, *, closes: bool) -> None:
-        parts = [
-            STATUS_LINE[written.status],
-            _lines(tuple(self.server_state.default_headers)),
-            _lines(tuple(written.headers)),
-            b"content-length: %d\r\n" % len(written.body),
-            b"connection: close\r\n\r\n" if closes else b"\r\n",
-            written.body,
-        ]
-        self.transport.write(b"".join(parts))
+        headers = (*self.server_state.default_headers, *written.headers)
+        if closes:
+            headers = (*headers, (b"connection", b"close"))
+        length = b"%d\r\n\r\n" % len(written.body)
+        self.transport.write(_head_before_length(written.status, headers) + length + written.body)
 
 
-@lru_cache(maxsize=256)  # nearly all answers have the same; the date is another each second
-def _lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
-    return b"".join(b"%b: %b\r\n" % header for header in headers)
+@lru_cache(maxsize=64)  # for a second they are nearly all the same
+def _head_before_length(status: int, headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    lines = [b"%b: %b\r\n" % header for header in headers]
+    return b"".join([STATUS_LINE[status], *lines, b"content-length: "])

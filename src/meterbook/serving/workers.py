@@ -12,63 +12,74 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from types import FrameType
 
 CRASH_LOOP_S = 5.5
 _TOLD = (signal.SIGTERM, signal.SIGINT)
+_AWAITED = (*_TOLD, signal.SIGCHLD, signal.SIGALRM) if hasattr(signal, "SIGCHLD") else _TOLD
 
 
 class _Parent:
+    """
+    Waits for signals one after the other, with no handlers.
+
+    A handler that comes just before `wait()` would leave it waiting for children that nobody told.
+    """
+
     def __init__(self, work: Callable[[], None], *, end_s_max: float) -> None:
         self._work = work
         self._end_s_max = end_s_max
         self._children: set[int] = set()
         self._is_stopping = False
+        self._died_at = -CRASH_LOOP_S
+        self._crashes = False
 
     def run(self, count: int) -> int:
-        for number in _TOLD:
-            signal.signal(number, self._tell)
-        signal.signal(signal.SIGALRM, self._kill)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
         for _ in range(count):
             self._begin()
-        died_at = -CRASH_LOOP_S
-        crashes = False
         while self._children:
-            child, _ = os.wait()
+            number = signal.sigwait(_AWAITED)
+            if number == signal.SIGCHLD:
+                self._look_after_the_dead()
+            elif number == signal.SIGALRM:
+                self._tell_all(signal.SIGKILL)
+            else:
+                self._stop(number)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return 1 if self._crashes else 0
+
+    def _begin(self) -> None:
+        child = os.fork()
+        if child == 0:
+            _be_worker(self._work)
+        self._children.add(child)
+
+    def _look_after_the_dead(self) -> None:
+        # One signal may stand for several of them.
+        for child in [*self._children]:
+            if os.waitpid(child, os.WNOHANG) == (0, 0):
+                continue
             self._children.discard(child)
             if self._is_stopping:
                 continue
-            crashes = time.monotonic() - died_at < CRASH_LOOP_S
-            died_at = time.monotonic()
-            if crashes:
-                self._tell(signal.SIGINT, None)
+            self._crashes = time.monotonic() - self._died_at < CRASH_LOOP_S
+            self._died_at = time.monotonic()
+            if self._crashes:
+                self._stop(signal.SIGINT)
             else:
                 self._begin()
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        return 1 if crashes else 0
 
-    def _begin(self) -> None:
-        # Whoever is told to stop between the fork and its note would forget the new one.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _TOLD)
-        child = 0 if self._is_stopping else os.fork()
-        if child == 0 and not self._is_stopping:
-            _be_worker(self._work)
-        if child:
-            self._children.add(child)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _TOLD)
-
-    def _tell(self, number: int, _frame: FrameType | None) -> None:
+    def _stop(self, number: int) -> None:
         if not self._is_stopping:
             self._is_stopping = True
             signal.setitimer(signal.ITIMER_REAL, self._end_s_max)
+        self._tell_all(number)
+
+    def _tell_all(self, number: int) -> None:
         for child in self._children:
             with suppress(ProcessLookupError):
                 os.kill(child, number)
-
-    def _kill(self, _number: int, _frame: FrameType | None) -> None:
-        for child in self._children:
-            with suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
 
 
 def _be_worker(work: Callable[[], None]) -> None:
@@ -76,9 +87,8 @@ def _be_worker(work: Callable[[], None]) -> None:
     code = 1
     try:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _TOLD)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _AWAITED)
         work()
         code = 0
     except KeyboardInterrupt:
