@@ -2,7 +2,7 @@
 The composition root: database, doors, routes and jobs become one ASGI application.
 
 Packets do not pay for the framework: `/meter`, `/readings` and the doors of other people's devices
-are looked at before Litestar, and so is the question that programs ask most.
+are looked at before Litestar; packets and the question that programs ask most have lanes past it.
 """
 
 import gc
@@ -120,7 +120,9 @@ class _Meterbook:
             zone=zone,
             energy=EnergyQueries(self.database),
         )
-        self.questions = ConsumptionDoor(self.database, clock=access.provide_now)
+        self.questions = ConsumptionDoor(
+            self.database, clock=access.provide_now, is_closing=self.stopping.is_begun
+        )
         self.listening = Listening(
             self.database,
             mqtt=settings.mqtt,
@@ -214,8 +216,10 @@ class _Application:
         self._running = running
         self.packet_lane = running.packets
         """Takes packets without a task for each: serving/connections.py."""
+        self.question_lane = running.questions
+        """Answers questions without a task for each, as its route would."""
         self._litestar = in_envelope(
-            running.questions.before(_litestar(running)),  # type: ignore[arg-type]
+            _litestar(running),  # type: ignore[arg-type]
             came_by_tls=partial(
                 access.came_by_tls, proxies=networks(running.settings.trusted_proxies)
             ),

@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 import sqlalchemy as sa
 
-from meterbook.domain.closed_days import ClosedDay, DaySum
+from meterbook.domain.closed_days import ClosedDay, DaySums
 from meterbook.domain.day_packing import encode_days
 from meterbook.domain.day_tables import DayRow, DayTable, stored_days
 from meterbook.domain.packed_amounts import Amounts, decode
@@ -26,9 +26,11 @@ from meterbook.storage.dialects import (
     batch_source,
     insert_rows,
     is_distributed,
+    joined,
     number_source,
     numbers,
 )
+from meterbook.storage.plain_rows import plain_rows
 from meterbook.storage.tables import ledger, ledger_days, ledger_revisions
 
 Item = TypeVar("Item")
@@ -224,46 +226,49 @@ def _channel_statement(dialect_name: str) -> sa.TextClause:
 
 def sums_of_channels(
     connection: sa.Connection, channel_ids: Sequence[int], *, first_day: int, end_day: int
-) -> dict[tuple[int, int], DaySum]:
+) -> dict[int, DaySums]:
     """
-    Return the sums of several channels' closed days, by channel and day.
+    Return the sums of several channels' closed days, by channel; only of those that have any.
 
     Days of mixed quality are left out: what they say depends on their intervals.
     """
     name = connection.dialect.name
     days = numbers(connection, range(first_day, end_day))
     if is_distributed(connection):  # each channel's rows are of one shard
+        statement = sa.text(_sums_of(name, channel=":channel_id"))
         asked = [{"days": days, "channel_id": channel_id} for channel_id in channel_ids]
-        found = [
-            row
-            for one in asked
-            for row in connection.execute(_sums_statement(name, of_one=True), one)
-        ]
     else:
-        both = {"days": days, "ids": numbers(connection, sorted(channel_ids))}
-        found = [*connection.execute(_sums_statement(name, of_one=False), both).all()]
-    return {
-        (row[0], row[1]): DaySum(row[0], row[1], row[2], row[3], _QUALITIES[row[4]])
-        for row in found
-    }
+        statement = _sums_statement(name)
+        asked = [{"days": days, "ids": numbers(connection, sorted(channel_ids))}]
+    found: dict[int, DaySums] = {}
+    for one in asked:
+        [(text,)] = plain_rows(connection, statement, one)
+        found |= {sums.channel_id: sums for sums in _SUMS.decode(f"[{text or ''}]")}
+    return found
 
 
-_QUALITIES = {int(quality): quality for quality in Quality}
+_SUMS = msgspec.json.Decoder(list[DaySums])
 
 
 @lru_cache
-def _sums_statement(dialect_name: str, *, of_one: bool) -> sa.TextClause:
-    source, channel = number_source(dialect_name, name="days"), ":channel_id"
-    if not of_one:
-        source += f" CROSS JOIN {number_source(dialect_name, name='ids')}"
-        channel = "ids.value"
-    # CROSS JOIN fixes SQLite's order: day by day the channels, each a look-up by key.
-    return sa.text(f"""
-        SELECT ledger.channel_id, ledger.day, ledger.energy, ledger.missing, ledger.quality
-        FROM {source} CROSS JOIN ledger
+def _sums_statement(dialect_name: str) -> sa.TextClause:
+    of_one = _sums_of(dialect_name, channel="ids.value")
+    ids = number_source(dialect_name, name="ids")
+    return sa.text(f"SELECT {joined(dialect_name, f'({of_one})')} FROM {ids}")  # noqa: S608 our own names
+
+
+@lru_cache
+def _sums_of(dialect_name: str, *, channel: str) -> str:
+    """Return the question for a channel's DaySums as JSON; null if there is no day."""
+    columns = ("day", "energy", "missing", "quality")
+    texts = " || '],[' || ".join(joined(dialect_name, f"ledger.{name}") for name in columns)
+    # CROSS JOIN fixes SQLite's order: day by day, each a look-up by key.
+    return f"""
+        SELECT '[' || CAST({channel} AS text) || ',[' || {texts} || ']]'
+        FROM {number_source(dialect_name, name="days")} CROSS JOIN ledger
         WHERE ledger.day = days.value AND ledger.channel_id = {channel}
           AND ledger.quality <> {int(Quality.MIXED)}
-    """)  # noqa: S608 built from our own names only
+    """  # noqa: S608 built from our own names only
 
 
 def revisions(connection: sa.Connection, *, channel_id: int, day: int) -> list[LedgerEntry]:

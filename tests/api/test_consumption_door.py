@@ -1,5 +1,7 @@
 """What programs ask most is answered before the framework, in the same words as by its route."""
 
+import json
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,6 +10,7 @@ import pytest
 
 from books import record_packets
 from callers import client_of, signed_in
+from http_lines import all_of, answers, connected, exchanged
 from meterbook.domain.readings import HALF_HOUR_S
 from meterbook.intake.packet_fields import Packet
 from meterbook.registry.accounts import Role
@@ -152,3 +155,80 @@ def test_a_crowd_with_different_questions_gets_each_its_own_answer(
     with ThreadPoolExecutor(16) as crowd:
         for _ in range(3):
             assert [answer.content for answer in crowd.map(ask, questions)] == alone
+
+
+def asked_raw(path: str, token: str, *, version: str = "1.1", more: str = "") -> bytes:
+    head = f"GET {path} HTTP/{version}\r\nHost: m\r\nAuthorization: Token {token}\r\n{more}\r\n"
+    return head.encode()
+
+
+def test_questions_sent_ahead_are_answered_in_their_order(
+    server: Server, owner: str, operator: str
+) -> None:
+    packet = json.dumps({"id": 717, "timestamp": "2023-02-08T00:31:00Z", "reading_kWh": 0.5})
+    posted = f"POST /meter HTTP/1.1\r\nHost: m\r\nContent-Length: {len(packet)}\r\n\r\n{packet}"
+    live = b"GET /health/live HTTP/1.1\r\nHost: m\r\n\r\n"
+    month = f"/profile/{METER}/consumption?period=prev-month"
+    wanted = [
+        (asked_raw(month, owner), 200),
+        (posted.encode(), 201),
+        (asked_raw(f"/profile/{OTHER}/consumption", owner), 404),
+        (asked_raw(f"/profile/{OTHER}/consumption", operator), 200),
+        (asked_raw(month, "f" * 64), 401),
+        (live, 200),
+        (asked_raw(f"{month}&resolution=blink", owner), 400),
+        (asked_raw(month, owner), 200),
+    ]
+    got = exchanged(server, *(request for request, _ in wanted))
+    assert [status for status, _ in got] == [status for _, status in wanted]
+    assert got[0][1] == got[-1][1]
+    assert [json.loads(got[place][1])["meter_id"] for place in (0, 3)] == [METER, OTHER]
+
+
+def test_questions_follow_each_other_on_one_connection_however_they_are_cut(
+    server: Server, owner: str
+) -> None:
+    paths = [f"/profile/{METER}/consumption{query}" for query in REGULAR]
+    stream = b"".join(asked_raw(path, owner) for path in paths)
+    stream += asked_raw(paths[0], owner, more="Connection: close\r\n")
+    with connected(server) as line:
+        for begin in range(0, len(stream), 97):
+            line.sendall(stream[begin : begin + 97])
+        got = answers(all_of(line))
+    with client_of(server.url, owner) as client:
+        alone = [client.get(path).content for path in [*paths, paths[0]]]
+    assert got == [(200, body) for body in alone]
+
+
+@pytest.mark.parametrize(("version", "more"), [("1.0", ""), ("1.1", "Connection: close\r\n")])
+def test_a_connection_ends_where_its_question_wants_it_to(
+    server: Server, owner: str, version: str, more: str
+) -> None:
+    with connected(server) as line:
+        path = f"/profile/{METER}/consumption"
+        line.sendall(asked_raw(path, owner, version=version, more=more))
+        came = all_of(line)
+    assert b"connection: close\r\n" in came
+    assert [status for status, _ in answers(came)] == [200]
+
+
+def test_a_question_with_a_body_is_answered_by_its_route(server: Server, owner: str) -> None:
+    path = f"/profile/{METER}/consumption"
+    asked = [
+        asked_raw(path, owner),
+        asked_raw(path, owner, more="Content-Length: 3\r\n") + b"???",
+        asked_raw(path, owner, more="Transfer-Encoding: chunked\r\n") + b"3\r\n???\r\n0\r\n\r\n",
+        asked_raw(path, owner),
+    ]
+    got = exchanged(server, *asked)
+    assert [status for status, _ in got] == [200] * 4
+    assert len({body for _, body in got}) == 1
+
+
+def test_who_asks_and_hangs_up_takes_nobody_with_it(server: Server, owner: str) -> None:
+    path = f"/profile/{METER}/consumption?period=current-year"
+    for token in [owner, "f" * 64] * 10:
+        with connected(server) as line:
+            line.sendall(asked_raw(path, token) * 3)
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+    assert [status for status, _ in exchanged(server, asked_raw(path, owner))] == [200]

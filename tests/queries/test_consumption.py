@@ -4,18 +4,22 @@ import itertools
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from books import record_packets
 from meterbook.day_close import close_day
 from meterbook.daybook import record_readings
+from meterbook.domain.closed_days import DaySums
 from meterbook.domain.local_days import day_bounds, grid_offset_s, interval_starts, midnight
 from meterbook.domain.periods import Resolution, free_period, named_period
 from meterbook.domain.readings import Quality, Reading
 from meterbook.domain.units import wh_to_kwh
 from meterbook.intake.packet_fields import Packet
+from meterbook.queries.channel_days import Span, channel_day_sums
 from meterbook.queries.consumption import (
     Asked,
     Consumption,
@@ -222,13 +226,54 @@ def test_sums_of_days_say_what_their_intervals_say(
         for start, end in [(first, days[-1]), (days[1], days[-1] + timedelta(days=1))]
     ]
     with database.reading() as connection:
-        together = consumptions(connection, asked, now=now)
-        for each, answer in zip(asked, together, strict=True):
-            days_of = days_of_period(connection, place=each.place, period=each.period, now=now)
-            by_intervals = consumption_of(
-                days_of, place=each.place, period=each.period, resolution=resolution, now=now
-            )
-            assert answer == by_intervals
+        _require_same_bytes(connection, asked, now=now)
+
+
+@pytest.mark.parametrize("zone", ["Europe/London", "Australia/Lord_Howe", "UTC"])
+def test_days_that_are_sums_alone_are_written_as_their_intervals_are(
+    database: Database, zone: str
+) -> None:
+    where, first = ZoneInfo(zone), date(2025, 3, 29)
+    days = [first + timedelta(days=offset) for offset in range(10)]
+    record_packets(database, [Packet(1, NOW, 1), Packet(2, NOW, 1)], zone=zone)
+    with database.reading() as connection:
+        places = meter_places(connection, [1, 2])
+    qualities = itertools.cycle([Quality.RAW, Quality.ESTIMATED_LIKE_DAY, Quality.VALID])
+    with database.writing() as connection:
+        for place, day in itertools.product(places.values(), days):
+            one, starts = next(qualities), interval_starts(day, where)
+            of_day = [
+                Reading(place.channel_id, start, start // 1800 % 9 * (day.day % 4), one)
+                for start in starts[day.day % 3 :]
+            ]
+            record_readings(connection, of_day, received_at_ms=1)
+    for day in days:
+        close_day(database, day=day, zone=where, now=NOW)
+    end = days[-1] + timedelta(days=1)
+    for resolution in (Resolution.DAY, Resolution.WEEK, Resolution.MONTH):
+        asked = [
+            Asked(place, free_period(first, end, zone=where), resolution)
+            for place in places.values()
+        ]
+        with database.reading() as connection:
+            spans = [
+                Span(place.channel_id, place.interval_s, first, end, where)
+                for place in places.values()
+            ]
+            found = channel_day_sums(connection, spans, now=NOW)
+            assert [type(of_one) for of_one in found] == [DaySums, DaySums]
+            _require_same_bytes(connection, asked, now=NOW)
+
+
+def _require_same_bytes(connection: sa.Connection, asked: list[Asked], *, now: int) -> None:
+    """Compare the answers with those that are made of intervals."""
+    together = consumptions(connection, asked, now=now)
+    for each, answer in zip(asked, together, strict=True):
+        days_of = days_of_period(connection, place=each.place, period=each.period, now=now)
+        by_intervals = consumption_of(
+            days_of, place=each.place, period=each.period, resolution=each.resolution, now=now
+        )
+        assert msgspec.json.encode(answer) == msgspec.json.encode(by_intervals)
 
 
 def _readings(

@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from meterbook.domain.reading_columns import IntColumn
 from meterbook.domain.readings import Quality, Reading
 from meterbook.storage.channel_ranges import ChannelRange
-from meterbook.storage.dialects import among, is_distributed, number_source, numbers
+from meterbook.storage.dialects import among, is_distributed, joined, number_source, numbers
+from meterbook.storage.plain_rows import plain_rows
 
 
 def open_interval_starts(
@@ -106,7 +107,7 @@ def open_readings(
         "step_s": step_s,
         "ids": numbers(connection, channel_ids),
     }
-    found = connection.execute(_of_slots(connection.dialect.name), asked)
+    found = plain_rows(connection, _of_slots(connection.dialect.name), asked)
     return [Reading(row[0], row[1], row[2], Quality(row[3])) for row in found]
 
 
@@ -139,7 +140,7 @@ def read_interval(
     """
     wanted, asked = channels.condition(connection)
     statement = f"""
-        SELECT {_joined(connection, "channel_id", "amount", "quality")}
+        SELECT {joined(connection.dialect.name, "channel_id", "amount", "quality")}
         FROM daybook WHERE starts_at = :starts_at AND {wanted}
     """  # noqa: S608 built from our own names only
     texts = connection.execute(sa.text(statement), asked | {"starts_at": starts_at}).one()
@@ -165,12 +166,13 @@ def take_slots(
             connection, starts_at=starts_at, ends_at=ends_at, step_s=step_s, channels=channels
         )
     wanted, asked = channels.condition(connection)
+    columns = ("starts_at", "channel_id", "amount", "quality")
     statement = f"""
         WITH taken AS (
             DELETE FROM daybook
             WHERE {among(connection, "starts_at", name="starts")} AND {wanted}
-            RETURNING starts_at, channel_id, amount, quality)
-        SELECT {_joined(connection, "starts_at", "channel_id", "amount", "quality")} FROM taken
+            RETURNING {", ".join(columns)})
+        SELECT {joined(connection.dialect.name, *columns)} FROM taken
     """  # noqa: S608 built from our own names only
     asked["starts"] = numbers(connection, range(starts_at, ends_at, step_s))
     texts = connection.execute(sa.text(statement), asked).one()
@@ -194,11 +196,5 @@ def _take_one_by_one(
     return starts, channel_id, amount, quality
 
 
-def _joined(connection: sa.Connection, *columns: str) -> str:
-    # A few texts instead of n rows: the engines join digits faster than Python makes tuples.
-    name = "group_concat" if connection.dialect.name == "sqlite" else "string_agg"
-    return ", ".join(f"{name}(CAST({column} AS text), ',')" for column in columns)
-
-
-def _integers(joined: str | None) -> IntColumn:
-    return np.fromstring(joined or "", dtype=np.int64, sep=",")
+def _integers(text: str | None) -> IntColumn:
+    return np.fromstring(text or "", dtype=np.int64, sep=",")

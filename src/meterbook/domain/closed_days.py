@@ -5,7 +5,7 @@ The number of intervals says how long each is: 48 half-hours, 96 quarters, or 1 
 day's total is known. So a row explains itself, whatever its channel's interval is today.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -46,6 +46,22 @@ class DaySum(msgspec.Struct, frozen=True, gc=False):
     missing: int
     quality: Quality
     """Of the intervals that are known: at least one."""
+
+
+class DaySums(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """Closed days of one channel, each as in DaySum; columns of equal length."""
+
+    channel_id: int
+    day: list[int]
+    """Days since 1970-01-01, each once."""
+    energy: list[int]
+    missing: list[int]
+    quality: list[Quality]
+
+    def each(self) -> Iterator[DaySum]:
+        """Yield the days one by one."""
+        columns = zip(self.day, self.energy, self.missing, self.quality, strict=True)
+        return (DaySum(self.channel_id, *of_day) for of_day in columns)
 
 
 class DayColumns(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ This is the one place where the two books meet for a reader. Every figure anybod
 from what it returns, so no two views can disagree.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from math import gcd
 from zoneinfo import ZoneInfo
@@ -14,7 +14,7 @@ import msgspec
 import sqlalchemy as sa
 
 from meterbook import daybook, ledger
-from meterbook.domain.closed_days import ClosedDay, DaySum, closed_day, merge
+from meterbook.domain.closed_days import ClosedDay, DaySum, DaySums, closed_day, merge
 from meterbook.domain.local_days import (
     day_bounds,
     day_number,
@@ -40,6 +40,9 @@ class DayReadings(msgspec.Struct, frozen=True):
     """Of every interval that is known, unless qualities says more."""
     qualities: bytes | None
     """One per interval, only where they differ."""
+
+
+Days = DaySums | list[DayReadings | DaySum]
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -80,17 +83,15 @@ def channel_days(
             yield standing
 
 
-def channel_day_sums(
-    connection: sa.Connection, spans: Sequence[Span], *, now: int
-) -> list[list[DayReadings | DaySum]]:
+def channel_day_sums(connection: sa.Connection, spans: Sequence[Span], *, now: int) -> list[Days]:
     """
     Return the same days of many channels, of each the sum only where that says all.
 
     For questions no finer than a day: those of one quality, over and closed, need no intervals.
 
-    :returns: one list for each span.
+    :returns: one of each span, DaySums where they are all there is to say.
     """
-    answers: dict[int, list[DayReadings | DaySum]] = {}
+    answers: dict[int, Days] = {}
     for places in _alike(spans).values():
         alike = [spans[place] for place in places]
         opened = _open_by_day(connection, alike)
@@ -101,7 +102,9 @@ def channel_day_sums(
             end_day=day_number(alike[0].end_day),
         )
         for place, span in zip(places, alike, strict=True):
-            answers[place] = _summed(connection, span, sums, opened[span.channel_id], now=now)
+            answers[place] = _summed(
+                connection, span, sums.get(span.channel_id), opened[span.channel_id], now=now
+            )
     return [answers[place] for place in range(len(spans))]
 
 
@@ -117,22 +120,22 @@ def _alike(spans: Sequence[Span]) -> dict[tuple[object, ...], list[int]]:
 def _summed(
     connection: sa.Connection,
     span: Span,
-    sums: Mapping[tuple[int, int], DaySum],
+    sums: DaySums | None,
     opened: dict[date, list[Reading]],
     *,
     now: int,
-) -> list[DayReadings | DaySum]:
+) -> Days:
     numbers = range(day_number(span.first_day), day_number(span.end_day))
-    if not opened and midnight(span.end_day, span.zone) <= now:
-        try:  # a period that is over and closed, as nearly always
-            return [sums[span.channel_id, number] for number in numbers]
-        except KeyError:
-            pass
     enough: dict[int, DaySum] = {}
-    for number in numbers:
-        one = sums.get((span.channel_id, number))
-        if one is not None and (not one.missing or _is_over(number, span.zone, now=now)):
-            enough[number] = one
+    if sums is not None:
+        is_over = midnight(span.end_day, span.zone) <= now
+        if is_over and not opened and sums.day == [*numbers]:  # as nearly always
+            return sums
+        enough = {
+            one.day: one
+            for one in sums.each()
+            if not one.missing or _is_over(one.day, span.zone, now=now)
+        }
     for day in opened:  # what is late is laid over the day's intervals
         enough.pop(day_number(day), None)
     rest = [number for number in numbers if number not in enough]

@@ -8,14 +8,14 @@ is null, never 0. Intervals that have not ended are neither points nor missing.
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from functools import lru_cache
-from itertools import groupby
+from itertools import compress, groupby
 from operator import itemgetter
 from zoneinfo import ZoneInfo
 
 import msgspec
 import sqlalchemy as sa
 
-from meterbook.domain.closed_days import DaySum
+from meterbook.domain.closed_days import DaySum, DaySums
 from meterbook.domain.local_days import (
     day_bounds,
     local_day,
@@ -95,6 +95,13 @@ class _Part(msgspec.Struct, frozen=True, gc=False):
     qualities: frozenset[int]
 
 
+class _Figures(msgspec.Struct):
+    total_wh: int = 0
+    estimated_wh: int = 0
+    missing: int = 0
+    points: list[ConsumptionPoint] = []
+
+
 def consumption(
     connection: sa.Connection,
     *,
@@ -146,9 +153,14 @@ def days_of_period(
 
 def _span(place: MeterPlace, period: Period, *, now: int) -> Span:
     zone = time_zone(place.zone)
-    first_day = local_day(period.starts_at, zone)
-    end_day = local_day(min(period.ends_at - 1, now), zone) + timedelta(days=1)
+    first_day, end_day = _days(period.starts_at, min(period.ends_at, now + 1), zone)
     return Span(place.channel_id, place.interval_s, first_day, max(first_day, end_day), zone)
+
+
+@lru_cache(maxsize=1024)
+def _days(starts_at: int, ends_at: int, zone: ZoneInfo) -> tuple[date, date]:
+    """Return the local days that the range of instants touches, half-open."""
+    return local_day(starts_at, zone), local_day(ends_at - 1, zone) + timedelta(days=1)
 
 
 def _is_of_days(asked: Asked) -> bool:
@@ -156,12 +168,16 @@ def _is_of_days(asked: Asked) -> bool:
     if asked.resolution in FINE_S:
         return False
     zone, period = time_zone(asked.place.zone), asked.period
-    ends = (period.starts_at, period.ends_at)
-    return all(midnight(local_day(instant, zone), zone) == instant for instant in ends)
+    return _is_midnight(period.starts_at, zone) and _is_midnight(period.ends_at, zone)
+
+
+@lru_cache(maxsize=1024)
+def _is_midnight(instant: int, zone: ZoneInfo) -> bool:
+    return midnight(local_day(instant, zone), zone) == instant
 
 
 def consumption_of(
-    days: Iterable[DayReadings | DaySum],
+    days: Iterable[DayReadings | DaySum] | DaySums,
     *,
     place: MeterPlace,
     period: Period,
@@ -169,14 +185,49 @@ def consumption_of(
     now: int,
 ) -> Consumption:
     """Return the energy over the period in those days, which may begin before and end after it."""
+    if isinstance(days, DaySums):
+        if resolution is Resolution.DAY:
+            return _of_sums(days, place=place, period=period)
+        days = days.each()
     zone = time_zone(place.zone)
-    points: list[ConsumptionPoint] = []
-    total = estimated = missing = 0
+    figures = _Figures()
     for part in _of_points(days, period=period, resolution=resolution, now=now, zone=zone):
-        total += part.energy_wh
-        estimated += part.estimated_wh
-        missing += part.count - part.known
-        points.append(_point(part, zone=zone, resolution=resolution))
+        figures.total_wh += part.energy_wh
+        figures.estimated_wh += part.estimated_wh
+        figures.missing += part.count - part.known
+        figures.points.append(_point(part, zone=zone, resolution=resolution))
+    return _answer(figures, place=place, period=period, resolution=resolution)
+
+
+def _of_sums(days: DaySums, *, place: MeterPlace, period: Period) -> Consumption:
+    """Return the same by day where every day is a sum: what is asked most, without its parts."""
+    zone = time_zone(place.zone)
+    points = [
+        ConsumptionPoint(
+            _day_text(number, zone),
+            wh_to_kwh(energy),
+            _WORDS[quality],
+            missing,
+            None,
+            wh_to_kwh(energy) if energy and quality in ESTIMATED else _NOTHING_ESTIMATED,
+        )
+        for number, energy, missing, quality in zip(
+            days.day, days.energy, days.missing, days.quality, strict=True
+        )
+    ]
+    figures = _Figures(
+        sum(days.energy),
+        sum(compress(days.energy, map(ESTIMATED.__contains__, days.quality))),
+        sum(days.missing),
+        points,
+    )
+    return _answer(figures, place=place, period=period, resolution=Resolution.DAY)
+
+
+def _answer(
+    figures: _Figures, *, place: MeterPlace, period: Period, resolution: Resolution
+) -> Consumption:
+    zone = time_zone(place.zone)
     return Consumption(
         meter_id=place.meter_id,
         period=period.name,
@@ -185,10 +236,10 @@ def consumption_of(
         ends_at=_text(period.ends_at, zone),
         unit="kWh",
         resolution=resolution,
-        total_kwh=wh_to_kwh(total),
-        estimated_kwh=wh_to_kwh(estimated),
-        missing_intervals=missing,
-        points=points,
+        total_kwh=wh_to_kwh(figures.total_wh),
+        estimated_kwh=wh_to_kwh(figures.estimated_wh),
+        missing_intervals=figures.missing,
+        points=figures.points,
     )
 
 
@@ -291,6 +342,11 @@ def _together(parts: list[_Part]) -> _Part:
         estimated_wh=sum(part.estimated_wh for part in parts),
         qualities=frozenset[int]().union(*(part.qualities for part in parts)),
     )
+
+
+@lru_cache(maxsize=16_384)
+def _day_text(number: int, zone: ZoneInfo) -> str:
+    return _text(midnight(numbered_day(number), zone), zone)
 
 
 @lru_cache(maxsize=16_384)

@@ -1,12 +1,15 @@
 """Where a meter's readings are, and who may see them."""
 
 from collections.abc import Sequence
+from functools import cache
 
 import msgspec
 import sqlalchemy as sa
 
 from meterbook.domain.readings import Counting, Flow
 from meterbook.registry.meters import ACTIVE_ENERGY
+from meterbook.storage.dialects import number_source, numbers
+from meterbook.storage.plain_rows import plain_rows
 from meterbook.storage.tables import channels, installations, meter_points
 
 
@@ -24,23 +27,6 @@ class MeterPlace(msgspec.Struct, frozen=True):
     """The owner; None while nobody has claimed it."""
 
 
-# Built once: most of what a look-up cost was putting the same statement together again.
-_PLACES = (
-    sa.select(
-        installations.c.meter_id,
-        meter_points.c.id,
-        channels.c.id,
-        channels.c.interval_s,
-        channels.c.zone,
-        meter_points.c.region,
-        meter_points.c.name,
-        meter_points.c.account_id,
-    )
-    .join(meter_points, meter_points.c.id == installations.c.meter_point_id)
-    .join(channels, channels.c.id == installations.c.channel_id)
-    .where(installations.c.meter_id.in_(sa.bindparam("meter_ids", expanding=True)))
-    .order_by(installations.c.installed_at)
-)
 _EXPORT = sa.select(channels.c.id, channels.c.interval_s).where(
     channels.c.meter_point_id == sa.bindparam("meter_point_id"),
     channels.c.measurement == ACTIVE_ENERGY,
@@ -56,8 +42,21 @@ def meter_place(connection: sa.Connection, *, meter_id: int) -> MeterPlace | Non
 
 def meter_places(connection: sa.Connection, meter_ids: Sequence[int]) -> dict[int, MeterPlace]:
     """Return where those of the meters that are known are installed, or were last."""
-    found = connection.execute(_PLACES, {"meter_ids": meter_ids})
+    asked = {"ids": numbers(connection, meter_ids)}
+    found = plain_rows(connection, _places(connection.dialect.name), asked)
     return {row[0]: MeterPlace(*row) for row in found}  # the last one installed stays
+
+
+@cache
+def _places(dialect_name: str) -> sa.TextClause:
+    return sa.text(f"""
+        SELECT installations.meter_id, meter_points.id, channels.id, channels.interval_s,
+               channels.zone, meter_points.region, meter_points.name, meter_points.account_id
+        FROM {number_source(dialect_name, name="ids")} CROSS JOIN installations
+        JOIN meter_points ON meter_points.id = installations.meter_point_id
+        JOIN channels ON channels.id = installations.channel_id
+        WHERE installations.meter_id = ids.value ORDER BY installations.installed_at
+    """)  # noqa: S608 built from our own names only
 
 
 def export_place(connection: sa.Connection, *, place: MeterPlace) -> MeterPlace | None:

@@ -11,6 +11,7 @@ from typing import Literal
 import sqlalchemy as sa
 
 from meterbook.registry.accounts import Account, Role
+from meterbook.storage.plain_rows import plain_rows
 from meterbook.storage.tables import accounts, tokens
 
 Purpose = Literal["api", "session"]
@@ -71,10 +72,10 @@ def account_of_token(
 ) -> Account | None:
     """Return the active account the token stands for; None if it is dead or never was."""
     asked = {"token_hash": secret_hash(secret), "purpose": purpose, "now": now}
-    row = connection.execute(_ACCOUNT_OF_TOKEN, asked).first()
-    if row is None or (idle_s is not None and row.used_at + idle_s < now):
-        return None
-    return Account(row.id, row.username, row.email, Role(row.role))
+    for number, username, email, role, used_at in plain_rows(connection, _ACCOUNT_OF_TOKEN, asked):
+        if idle_s is None or used_at + idle_s >= now:
+            return Account(number, username, email, Role(role))
+    return None
 
 
 def is_due_for_touch(connection: sa.Connection, *, secret: str, now: int) -> bool:

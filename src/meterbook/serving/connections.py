@@ -1,15 +1,16 @@
 """
-One HTTP connection: uvicorn's, with limits to silence, and a lane for packets.
+One HTTP connection: uvicorn's, with limits to silence, and lanes for packets and questions.
 
 Of every request uvicorn makes a task with messages to and fro, and that costs more than storing a
 packet does. A packet in the lane stays what it is, a few bytes: they go to the door as soon as
 they are here, and its answer comes as a call. All other requests take uvicorn's way, and so does a
 packet that is not quite regular: one that waits to be asked for its body, or whose connection has
 not been answered yet. A packet that comes at once, with a head that was read before, is not even
-parsed.
+parsed. A question is offered to its lane where uvicorn would make the task, and gets that task
+after all if the lane does not answer it.
 
                  ┌─ POST /meter ──► packet door ──► group commit ──┐
-    head, body ──┤                                                 ├──► answer
+    head, body ──┼─ GET ──────────► question lane ─────────────────┼──► answer
                  └─ all else ─────► task ─► application ───────────┘
 
 uvicorn waits without end for heads and for readers of its answers; a look at all connections each
@@ -20,7 +21,11 @@ from collections.abc import Callable
 from functools import cache, lru_cache
 from typing import Any, Protocol
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from meterbook.intake.modbus.open_files import open_files_max
 from meterbook.problems import Answer, problem, problem_answer
@@ -68,6 +73,20 @@ class PacketLane(Protocol):
         """Say whether connections shall end with their answer."""
 
 
+class QuestionLane(Protocol):
+    """What answers questions without a task for each."""
+
+    def take(self, scope: dict[str, Any], answer: Callable[[Answer | None], None]) -> bool:
+        """
+        Take a request without a body, or say that it is none of these by returning False.
+
+        Of one that is taken `answer` is called once; None leaves it to the application.
+        """
+
+    def is_closing(self) -> bool:
+        """Say whether connections shall end with their answer."""
+
+
 class _Request:
     """A packet's request; stands where uvicorn looks whether a request is being answered."""
 
@@ -95,6 +114,7 @@ class Connection(HttpToolsProtocol):
         """Prepare; bytes come later."""
         super().__init__(*arguments, **more)
         self._lane: PacketLane | None = getattr(self.app, "packet_lane", None)
+        self._questions: QuestionLane | None = getattr(self.app, "question_lane", None)
         self._packet: _Request | None = None
         self._is_in_head = True
         self._is_between = True
@@ -156,6 +176,17 @@ class Connection(HttpToolsProtocol):
         if self._piece is not None:
             HEADS.learn(packet.head, self._piece)
         self._hand_over(lane, packet, b"".join(packet.body))
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Offer a request whose turn it is to the lane; what that does not take gets its task."""
+        lane = self._questions
+        # Who does not read is left to uvicorn, which waits for them.
+        if (
+            lane is None
+            or self.flow.write_paused
+            or not lane.take(cycle.scope, self._told(cycle, app, lane))  # type: ignore[arg-type]
+        ):
+            super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""
@@ -236,6 +267,26 @@ class Connection(HttpToolsProtocol):
                 self.transport.close()
             elif self.pipeline:
                 self.on_response_complete()
+
+        return answer
+
+    def _told(
+        self, cycle: RequestResponseCycle, app: Any, lane: QuestionLane
+    ) -> Callable[[Answer | None], None]:
+        in_a_task = super()._start_asgi_task
+
+        def answer(written: Answer | None) -> None:
+            if cycle.disconnected or self.transport.is_closing():
+                return
+            if written is None:
+                in_a_task(cycle, app)
+                return
+            closes = not cycle.keep_alive or lane.is_closing()
+            self._write(written, closes=closes)
+            cycle.response_complete = True
+            if closes:
+                self.transport.close()
+            cycle.on_response()
 
         return answer
 

@@ -6,8 +6,8 @@ that connection is the queue: fair, in this process, and without SQLITE_BUSY. Ot
 in SQLite's own busy timeout. PostgreSQL uses the same two names with ordinary pools.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from sqlite3 import Error as SqliteError
@@ -23,6 +23,9 @@ from meterbook.storage.dialects import DISTRIBUTED, is_distributed
 BUSY_TIMEOUT_MS = 30_000  # longer than any of our transactions, short enough to name a stuck one
 PAGE_CACHE_KIB = 65_536  # keeps the right edge of the daybook of a million meters in memory
 MMAP_BYTES = 1 << 28  # pages are read without copying; counted as memory of the process
+# All that SQLite's build allows: a month of one of a million meters reads 62 pages from all over
+# the file, and copying one costs five times what looking at it does.
+MMAP_BYTES_TO_READ = 1 << 31
 _NO_BEGIN = "meterbook_no_begin"
 LOG_PAGES_MAX = 16_384  # 64 MiB: up to here a job copies the log, beyond it the next commit does
 
@@ -83,12 +86,21 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """Give a connection that sees one consistent state and cannot write."""
-        with self._reader.connect() as connection, connection.begin():
+        with self._reader.connect() as connection, self._snapshot(connection):
+            yield connection
+
+    def steady_reader(self) -> "SteadyReader":
+        """Return what reads one transaction after the other and keeps its connection meanwhile."""
+        return SteadyReader(self._reader.connect, self._snapshot)
+
+    @contextmanager
+    def _snapshot(self, connection: sa.Connection) -> Iterator[None]:
+        with connection.begin():
             if not self.is_sqlite:
                 connection.exec_driver_sql(
                     "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
                 )
-            yield connection
+            yield
 
     @contextmanager
     def writing(self, *, serial: bool = False) -> Iterator[sa.Connection]:
@@ -165,6 +177,42 @@ class Database:
         self._writer.dispose()
 
 
+class SteadyReader:
+    """
+    Transactions that read, one after the other on one connection; for one thread.
+
+    Taking a connection and giving it back costs more than a question of a few rows.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], sa.Connection],
+        snapshot: Callable[[sa.Connection], AbstractContextManager[None]],
+    ) -> None:
+        """Prepare; the first transaction connects."""
+        self._connect = connect
+        self._snapshot = snapshot
+        self._connection: sa.Connection | None = None
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """Give the connection as `Database.reading` does; after any error it is another one."""
+        if self._connection is None:
+            self._connection = self._connect()
+        try:
+            with self._snapshot(self._connection):
+                yield self._connection
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Give the connection back."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
 def _sqlite_engine(url: sa.URL, *, pool_size: int, writes: bool, durable: bool) -> sa.Engine:
     engine = sa.create_engine(
         url,
@@ -186,7 +234,7 @@ def _sqlite_engine(url: sa.URL, *, pool_size: int, writes: bool, durable: bool) 
             f"PRAGMA cache_size = -{PAGE_CACHE_KIB if writes else PAGE_CACHE_KIB // 8}"
         )
         connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES_MAX}")
-        connection.execute(f"PRAGMA mmap_size = {MMAP_BYTES}")
+        connection.execute(f"PRAGMA mmap_size = {MMAP_BYTES if writes else MMAP_BYTES_TO_READ}")
         if not writes:
             connection.execute("PRAGMA query_only = ON")
 

@@ -73,6 +73,17 @@ def number_source(dialect_name: str, *, name: str) -> str:
     return f"unnest(CAST(:{name} AS bigint[])) AS {name}(value)"
 
 
+def joined(dialect_name: str, *columns: str) -> str:
+    """
+    Return the columns, each as one text with commas.
+
+    A few texts instead of n rows: the engines join digits faster than Python makes tuples, and
+    SQLite hands Python's lock over once instead of n times.
+    """
+    name = "group_concat" if dialect_name == "sqlite" else "string_agg"
+    return ", ".join(f"{name}(CAST({column} AS text), ',')" for column in columns)
+
+
 def is_distributed(connection: sa.Connection) -> bool:
     """Say whether the books are spread over the nodes of a Citus cluster."""
     return bool(connection.info.get(DISTRIBUTED))
@@ -113,15 +124,18 @@ def insert_rows(
             for row in rows:
                 copy.write_row(row)
     except connection.dialect.loaded_dbapi.Error as error:
-        raise sa.exc.DBAPIError.instance(
-            f"COPY {table.name}",
-            None,
-            error,
-            connection.dialect.loaded_dbapi.Error,
-            dialect=connection.dialect,
-        ) from error
+        raise as_database_error(connection, f"COPY {table.name}", error) from error
     finally:
         cursor.close()
+
+
+def as_database_error(
+    connection: sa.Connection, statement: str, error: Exception
+) -> sa.exc.DBAPIError | sa.exc.StatementError:
+    """Return what the driver raised as SQLAlchemy says it, without any parameters."""
+    return sa.exc.DBAPIError.instance(
+        statement, None, error, connection.dialect.loaded_dbapi.Error, dialect=connection.dialect
+    )
 
 
 def row_lock(connection: sa.Connection) -> str:

@@ -2,15 +2,15 @@
 `GET /profile/{meterId}/consumption` as programs ask it, before the framework sees it.
 
 It is what programs ask most, a meter at a time, so many such questions share one read transaction
-and one change of thread. Whatever is not quite regular (a browser, a wrong token, another's meter,
-an odd parameter) is left to the route in `web/consumption.py`, which answers the same and words
-what is wrong.
+and one change of thread, and none has a task of its own: `serving/connections.py` hands them over.
+Whatever is not quite regular (a browser, a wrong token, another's meter, an odd parameter) is left
+to the route in `web/consumption.py`, which answers the same and words what is wrong.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -28,13 +28,14 @@ from meterbook.domain.periods import (
     UnknownPeriodError,
     asked_period,
 )
-from meterbook.gathering import Gathering
+from meterbook.gathering import Gathering, QueueFullError
+from meterbook.problems import Answer
 from meterbook.queries.consumption import Asked, consumptions
 from meterbook.queries.meter_places import MeterPlace, meter_places
 from meterbook.registry.tokens import account_of_token
 from meterbook.storage.database import Database
+from meterbook.web.envelope import safe_headers
 
-ASGIApplication = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 QUESTIONS_MAX = 32  # in one transaction: the last of them waits for all
 WAITING_MAX = 10_000
 DAYS_MAX = 400  # what is longer, or finer over weeks, must not make the others wait
@@ -42,6 +43,9 @@ FINE_DAYS_MAX = 7
 _PATH = re.compile(r"/profile/([0-9-]{1,32})/consumption", re.ASCII)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _DAY_S = 86_400
+_HEADERS = tuple(safe_headers([(b"content-type", b"application/json")], is_encrypted=False))
+_ACCEPTED = {b"*/*", b"application/json"}
+_OF_A_BODY = {b"content-length", b"transfer-encoding"}
 
 _log = structlog.get_logger()
 
@@ -63,12 +67,19 @@ class _Question(msgspec.Struct, frozen=True):
 
 
 class ConsumptionDoor:
-    """Answers the regular questions itself and hands on the others."""
+    """Answers the regular questions itself and leaves the others to their route."""
 
-    def __init__(self, database: Database, *, clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        clock: Callable[[], int],
+        is_closing: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Prepare; the first question opens a connection."""
-        self._database = database
+        self._reader = database.steady_reader()
         self._clock = clock
+        self.is_closing = is_closing
         self._questions: Gathering[_Question, bytes | None] = Gathering(
             self._answer_all,
             queue_max=WAITING_MAX,
@@ -76,39 +87,32 @@ class ConsumptionDoor:
             thread_name="consumption",
         )
 
-    def before(self, otherwise: ASGIApplication) -> ASGIApplication:
-        """Return the application that answers here what it can, and all else otherwise."""
-        return partial(self._answer, otherwise)
-
     async def close(self) -> None:
         """Wait until every question is answered."""
         await self._questions.close()
+        self._reader.close()
 
-    async def _answer(
-        self, otherwise: ASGIApplication, scope: dict[str, Any], receive: Any, send: Any
-    ) -> None:
+    def take(self, scope: dict[str, Any], answer: Callable[[Answer | None], None]) -> bool:
+        """Take a regular question; `answer` gets None where the route must look at it."""
         question = _question_of(scope, now=self._clock)
-        body = None if question is None else await self._body_of(question)
-        if body is None:
-            await otherwise(scope, receive, send)
-            return
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(body)),
-        ]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        if question is None:
+            return False
 
-    async def _body_of(self, question: _Question) -> bytes | None:
+        def tell(body: bytes | Exception | None) -> None:
+            if isinstance(body, Exception):  # the route will say what is wrong, if it is
+                _log.warning("question left to its route", error=type(body).__name__)
+                body = None
+            answer(None if body is None else Answer(200, _HEADERS, body))
+
         try:
-            return await self._questions.add(question)
-        except Exception as error:  # noqa: BLE001 the route will say what is wrong, if it is
-            _log.warning("question left to its route", error=type(error).__name__)
-            return None
+            self._questions.hand(question, tell)
+        except QueueFullError:
+            return False
+        return True
 
     def _answer_all(self, questions: Sequence[_Question]) -> list[bytes | None]:
         bodies: list[bytes | None] = [None] * len(questions)
-        with self._database.reading() as connection:
+        with self._reader.reading() as connection:
             asked = _asked(connection, questions)
             answers = consumptions(connection, list(asked.values()), now=questions[0].now)
         for place, answer in zip(asked, answers, strict=True):
@@ -138,18 +142,10 @@ def _asked(connection: sa.Connection, questions: Sequence[_Question]) -> dict[in
 
 def _question_of(scope: dict[str, Any], *, now: Callable[[], int]) -> _Question | None:
     """Return the question of a regular request; None: the route must look at it."""
-    if scope["type"] != "http" or scope["method"] != "GET":
-        return None
-    match = _PATH.fullmatch(scope["path"])
+    match = _PATH.fullmatch(scope["path"]) if scope["method"] == "GET" else None
     if match is None:
         return None
-    authorization = None
-    for name, text in scope["headers"]:
-        if name == b"authorization":
-            authorization = text if authorization is None else b""
-        elif name == b"accept" and text not in {b"*/*", b"application/json"}:
-            return None
-    secret = token_written((authorization or b"").decode("latin-1"))
+    secret = _secret_of(scope["headers"])
     asked = _query_of(scope["query_string"])
     if secret is None or asked is None:
         return None
@@ -157,6 +153,17 @@ def _question_of(scope: dict[str, Any], *, now: Callable[[], int]) -> _Question 
         return _Question(meter_id(match[1]), asked, secret, now())
     except MeterIdError:
         return None
+
+
+def _secret_of(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """Return the token that regular headers show; None: the route must look at them."""
+    authorization = None
+    for name, text in headers:
+        if name == b"authorization":
+            authorization = text if authorization is None else b""
+        elif name in _OF_A_BODY or (name == b"accept" and text not in _ACCEPTED):
+            return None
+    return token_written((authorization or b"").decode("latin-1"))
 
 
 @lru_cache(maxsize=4096)

@@ -53,7 +53,7 @@ def in_envelope(
         async def send_safely(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
                 message = message | {
-                    "headers": _completed(message.get("headers", ()), is_encrypted=is_encrypted)
+                    "headers": safe_headers(message.get("headers", ()), is_encrypted=is_encrypted)
                 }
             await send(message)
 
@@ -80,9 +80,14 @@ def _cookie(header: str) -> str:
     return morsel.value if morsel else ""
 
 
-def _completed(
+def safe_headers(
     headers: Iterable[tuple[bytes, bytes]], *, is_encrypted: bool
 ) -> list[tuple[bytes, bytes]]:
+    """
+    Return an answer's headers with those that keep it safe.
+
+    :param is_encrypted: cookies may only go so, too.
+    """
     given = [
         (name, text + b"; Secure")
         if is_encrypted and name.lower() == b"set-cookie" and b"; secure" not in text.lower()
