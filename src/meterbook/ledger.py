@@ -30,7 +30,7 @@ from meterbook.storage.dialects import (
     number_source,
     numbers,
 )
-from meterbook.storage.plain_rows import plain_rows
+from meterbook.storage.driver_rows import driver_rows
 from meterbook.storage.tables import ledger, ledger_days, ledger_revisions
 
 Item = TypeVar("Item")
@@ -242,7 +242,7 @@ def sums_of_channels(
         asked = [{"days": days, "ids": numbers(connection, sorted(channel_ids))}]
     found: dict[int, DaySums] = {}
     for one in asked:
-        [(text,)] = plain_rows(connection, statement, one)
+        [(text,)] = driver_rows(connection, statement, one)
         found |= {sums.channel_id: sums for sums in _SUMS.decode(f"[{text or ''}]")}
     return found
 

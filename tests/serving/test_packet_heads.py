@@ -117,15 +117,20 @@ def heads(known: PacketHeads) -> Iterator[None]:
         yield
 
 
-async def talk(stream: bytes, steps: Sequence[Step]) -> tuple[list[Taken], bytes, bool]:
-    """Return what the lane was given, what was answered, and whether the connection ended."""
-    lane, wire = Lane(), Wire()
+def connected(lane: Lane, wire: Wire) -> Connection:
     config = uvicorn.Config(
         Application(lane), interface="asgi3", http=Connection, log_config=None, proxy_headers=False
     )
     config.load()
     connection = Connection(config=config, server_state=ServerState(), app_state={})
     connection.connection_made(wire)
+    return connection
+
+
+async def talk(stream: bytes, steps: Sequence[Step]) -> tuple[list[Taken], bytes, bool]:
+    """Return what the lane was given, what was answered, and whether the connection ended."""
+    lane, wire = Lane(), Wire()
+    connection = connected(lane, wire)
     for step in [*steps, len(stream), *[None] * len(stream)]:
         if step is None:
             lane.answer_one()
@@ -168,6 +173,29 @@ def test_answers_do_not_depend_on_what_was_read_before(
     nothing = PacketHeads()
     with heads(nothing), patch.object(nothing, "learn"):
         assert asyncio.run(talk(stream, steps)) == with_known
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_packets_of_who_reads_no_answers_are_left_to_the_way_that_waits(is_known: bool) -> None:
+    async def scenario() -> None:
+        lane, wire = Lane(), Wire()
+        connection = connected(lane, wire)
+        if is_known:
+            connection.data_received(REQUESTS[0])
+            lane.answer_one()
+            lane.taken.clear()
+        connection.pause_writing()
+        connection.data_received(REQUESTS[0])
+        await asyncio.sleep(0)
+        assert lane.taken == []
+        assert b"404" not in wire.written
+        connection.resume_writing()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert b"404" in wire.written
+
+    with heads(PacketHeads()):
+        asyncio.run(scenario())
 
 
 def head_of(length: int, *, keep_alive: bool = True, name: bytes = b"host") -> Head:

@@ -15,7 +15,7 @@ from meterbook.domain.reading_columns import IntColumn
 from meterbook.domain.readings import Quality, Reading
 from meterbook.storage.channel_ranges import ChannelRange
 from meterbook.storage.dialects import among, is_distributed, joined, number_source, numbers
-from meterbook.storage.plain_rows import plain_rows
+from meterbook.storage.driver_rows import driver_rows
 
 
 def open_interval_starts(
@@ -107,7 +107,7 @@ def open_readings(
         "step_s": step_s,
         "ids": numbers(connection, channel_ids),
     }
-    found = plain_rows(connection, _of_slots(connection.dialect.name), asked)
+    found = driver_rows(connection, _of_slots(connection.dialect.name), asked)
     return [Reading(row[0], row[1], row[2], Quality(row[3])) for row in found]
 
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from meterbook.domain.readings import Counting, Flow
 from meterbook.registry.meters import ACTIVE_ENERGY
 from meterbook.storage.dialects import number_source, numbers
-from meterbook.storage.plain_rows import plain_rows
+from meterbook.storage.driver_rows import driver_rows
 from meterbook.storage.tables import channels, installations, meter_points
 
 
@@ -43,7 +43,7 @@ def meter_place(connection: sa.Connection, *, meter_id: int) -> MeterPlace | Non
 def meter_places(connection: sa.Connection, meter_ids: Sequence[int]) -> dict[int, MeterPlace]:
     """Return where those of the meters that are known are installed, or were last."""
     asked = {"ids": numbers(connection, meter_ids)}
-    found = plain_rows(connection, _places(connection.dialect.name), asked)
+    found = driver_rows(connection, _places(connection.dialect.name), asked)
     return {row[0]: MeterPlace(*row) for row in found}  # the last one installed stays
 
 

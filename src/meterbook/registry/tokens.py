@@ -11,7 +11,7 @@ from typing import Literal
 import sqlalchemy as sa
 
 from meterbook.registry.accounts import Account, Role
-from meterbook.storage.plain_rows import plain_rows
+from meterbook.storage.driver_rows import driver_rows
 from meterbook.storage.tables import accounts, tokens
 
 Purpose = Literal["api", "session"]
@@ -72,7 +72,7 @@ def account_of_token(
 ) -> Account | None:
     """Return the active account the token stands for; None if it is dead or never was."""
     asked = {"token_hash": secret_hash(secret), "purpose": purpose, "now": now}
-    for number, username, email, role, used_at in plain_rows(connection, _ACCOUNT_OF_TOKEN, asked):
+    for number, username, email, role, used_at in driver_rows(connection, _ACCOUNT_OF_TOKEN, asked):
         if idle_s is None or used_at + idle_s >= now:
             return Account(number, username, email, Role(role))
     return None

@@ -222,7 +222,7 @@ class Connection(HttpToolsProtocol):
     def _take_known(self, piece: bytes) -> bool:
         """Take a whole packet whose head was read before, and say whether it was one."""
         lane, found = self._lane, HEADS.find(piece)
-        if found is None or lane is None or self._is_answering():
+        if found is None or lane is None or self._must_wait():
             return False
         head, body = found
         self._unset_keepalive_if_required()
@@ -238,12 +238,16 @@ class Connection(HttpToolsProtocol):
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
+    def _must_wait(self) -> bool:
+        """Say whether a packet that comes now is left to uvicorn, which waits for slow readers."""
+        return self._is_answering() or self.flow.write_paused
+
     def _packet_begun(self) -> _Request | None:
-        """Return the request if it is a packet in one piece, and nothing is being answered."""
+        """Return the request if it is a packet, whole, and the lane is free."""
         lane = self._lane
         if lane is None or self.url != PACKET_PATH or self.parser.get_method() != b"POST":
             return None
-        if self._is_answering() or self.expect_100_continue:
+        if self._must_wait() or self.expect_100_continue:
             return None
         headers = dict(self.headers)
         length = headers.get(b"content-length", b"")

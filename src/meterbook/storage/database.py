@@ -18,7 +18,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import QueuePool
 
-from meterbook.storage.dialects import DISTRIBUTED, is_distributed
+from meterbook.storage.dialects import DISTRIBUTED, as_database_error, is_distributed
 
 BUSY_TIMEOUT_MS = 30_000  # longer than any of our transactions, short enough to name a stuck one
 PAGE_CACHE_KIB = 65_536  # keeps the right edge of the daybook of a million meters in memory
@@ -137,9 +137,7 @@ class Database:
             direct: Any = pooled.driver_connection
             return int(direct.execute(statement, parameters).rowcount)
         except SqliteError as error:
-            raise DBAPIError.instance(
-                statement, None, error, SqliteError, dialect=self._writer.dialect
-            ) from error
+            raise as_database_error(self._writer.dialect, statement, error) from error
         finally:
             pooled.close()
 

@@ -124,17 +124,17 @@ def insert_rows(
             for row in rows:
                 copy.write_row(row)
     except connection.dialect.loaded_dbapi.Error as error:
-        raise as_database_error(connection, f"COPY {table.name}", error) from error
+        raise as_database_error(connection.dialect, f"COPY {table.name}", error) from error
     finally:
         cursor.close()
 
 
 def as_database_error(
-    connection: sa.Connection, statement: str, error: Exception
+    dialect: sa.Dialect, statement: str, error: Exception
 ) -> sa.exc.DBAPIError | sa.exc.StatementError:
     """Return what the driver raised as SQLAlchemy says it, without any parameters."""
     return sa.exc.DBAPIError.instance(
-        statement, None, error, connection.dialect.loaded_dbapi.Error, dialect=connection.dialect
+        statement, None, error, dialect.loaded_dbapi.Error, dialect=dialect
     )
 
 

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from meterbook.storage.dialects import as_database_error
 
 
-def plain_rows(
+def driver_rows(
     connection: sa.Connection, statement: sa.Executable, parameters: Mapping[str, object]
 ) -> list[tuple[Any, ...]]:
     """
@@ -33,7 +33,7 @@ def plain_rows(
         cursor.execute(text, asked)
         rows: list[tuple[Any, ...]] = cursor.fetchall()
     except connection.dialect.loaded_dbapi.Error as error:
-        raise as_database_error(connection, text, error) from error
+        raise as_database_error(connection.dialect, text, error) from error
     finally:
         cursor.close()
     return rows

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from meterbook.registry.meters import add_meters
 from meterbook.storage.database import Database
 from meterbook.storage.dialects import joined, number_source, numbers
-from meterbook.storage.plain_rows import plain_rows
+from meterbook.storage.driver_rows import driver_rows
 from meterbook.storage.tables import channels, installations
 
 _BY_NAMES = sa.text("""
@@ -35,28 +35,28 @@ def test_rows_are_those_that_sqlalchemy_gives(book: Database) -> None:
     with book.reading() as connection:
         for statement, parameters in asked:
             for _ in range(2):
-                rows = plain_rows(connection, statement, parameters)
+                rows = driver_rows(connection, statement, parameters)
                 assert rows == [tuple(row) for row in connection.execute(statement, parameters)]
-        assert plain_rows(connection, _BUILT, {"meter": 16}) == [(16, "Europe/London")]
-        assert plain_rows(connection, _BUILT, {"meter": 8}) == []
+        assert driver_rows(connection, _BUILT, {"meter": 16}) == [(16, "Europe/London")]
+        assert driver_rows(connection, _BUILT, {"meter": 8}) == []
 
 
 def test_rows_are_of_the_same_transaction(book: Database) -> None:
     with book.writing() as connection:
         add_meters(connection, [8], zone="Europe/London", now=0)
-        assert plain_rows(connection, _BUILT, {"meter": 8}) == [(8, "Europe/London")]
+        assert driver_rows(connection, _BUILT, {"meter": 8}) == [(8, "Europe/London")]
         connection.rollback()
     with book.reading() as connection:
-        assert plain_rows(connection, _BUILT, {"meter": 8}) == []
+        assert driver_rows(connection, _BUILT, {"meter": 8}) == []
 
 
 def test_what_the_driver_raises_is_told_as_the_databases_error(book: Database) -> None:
     wrong = sa.text("SELECT nothing FROM installations WHERE meter_id = :meter")
     with book.reading() as connection, pytest.raises(sa.exc.DBAPIError) as raised:
-        plain_rows(connection, wrong, {"meter": 424_242})
+        driver_rows(connection, wrong, {"meter": 424_242})
     assert "424242" not in str(raised.value)
     with book.reading() as connection:
-        assert len(plain_rows(connection, _BUILT, {"meter": 5})) == 1
+        assert len(driver_rows(connection, _BUILT, {"meter": 5})) == 1
 
 
 @pytest.mark.parametrize("wanted", [[], [7], [5, 6, 7, 8]])
@@ -68,7 +68,7 @@ def test_joined_columns_come_back_as_numbers(book: Database, wanted: list[int]) 
             FROM {number_source(name, name="ids")} CROSS JOIN installations
             WHERE meter_id = ids.value
         """)  # noqa: S608 our own names
-        [texts] = plain_rows(connection, statement, {"ids": numbers(connection, wanted)})
+        [texts] = driver_rows(connection, statement, {"ids": numbers(connection, wanted)})
     found, negated = (
         [int(digits) for digits in (text or "").split(",") if digits] for text in texts
     )
