@@ -26,6 +26,7 @@ MMAP_BYTES = 1 << 28  # pages are read without copying; counted as memory of the
 # All that SQLite's build allows: a month of one of a million meters reads 62 pages from all over
 # the file, and copying one costs five times what looking at it does.
 MMAP_BYTES_TO_READ = 1 << 31
+_ALONE_MAX = 3  # one for packets, two for uploads
 _NO_BEGIN = "meterbook_no_begin"
 LOG_PAGES_MAX = 16_384  # 64 MiB: up to here a job copies the log, beyond it the next commit does
 
@@ -73,7 +74,7 @@ class Database:
             self._alone = self._writer
         else:
             self._reader = self._writer = _postgres_engine(parsed, readers_max, durable=durable)
-            self._alone = _postgres_engine(parsed, 2, durable=durable, alone=True)
+            self._alone = _postgres_engine(parsed, _ALONE_MAX, durable=durable, alone=True)
 
     @property
     def dialect_name(self) -> str:
@@ -266,8 +267,8 @@ def _postgres_engine(
     """
     if alone:
         engine = sa.create_engine(
-            url, pool_size=pool_size, isolation_level="AUTOCOMMIT", pool_reset_on_return=None,
-            hide_parameters=True,
+            url, pool_size=pool_size, max_overflow=0, isolation_level="AUTOCOMMIT",
+            pool_reset_on_return=None, hide_parameters=True,
         )  # fmt: skip
     else:
         engine = sa.create_engine(
