@@ -139,7 +139,9 @@ def test_an_open_dashboard_moves_when_the_days_are_summed_anew(
     page.goto("/management-dashboard/")
     page.wait_for_selector("html[data-live=open]", state="attached")
     with client_of(opened[0].url) as meter:
-        stamp = time.strftime("%Y-%m-%dT%H:%M:00Z", time.gmtime(time.time() - 1_900))
+        # Yesterday is closed, and of today no half hour may have ended yet.
+        before_yesterday = time.gmtime(time.time() - 2 * 86_400)
+        stamp = time.strftime("%Y-%m-%dT%H:%M:00Z", before_yesterday)
         wh = 1 + time.time_ns() % 9_000
         packet = {"id": METER - 1, "timestamp": stamp, "reading_kWh": wh / 1000}
         assert meter.post("/meter", json=packet).status_code == 201
