@@ -48,7 +48,7 @@ class Aim(msgspec.Struct, frozen=True):
 _TIMES = "times as fast"
 _BYTES = "bytes/reading"
 _PYTHON = "ours: Python's share of a request"
-_SERVER = "ours: one process uses one core"
+_SERVER = "ours: one commit after the other"
 _PAGES = "ours: a page of the daybook for each scattered packet"
 AIMS = (
     Aim(

@@ -56,6 +56,8 @@ def find_silent_meters(database: Database, *, silent_intervals: int, now: int) -
         part = ChannelRange(first, first + _PART - 1)
         with database.reading() as connection:
             candidates = _not_in_daybook(connection, slots, part)
+            if not candidates:
+                continue
             heard = _heard_in_ledger(connection, candidates, since=horizon)
             new = {each: where for each, where in candidates.items() if each not in heard}
             looked_at = dict(islice(new.items(), look_back))
