@@ -235,7 +235,7 @@ def sums_of_channels(
     name = connection.dialect.name
     days = numbers(connection, range(first_day, end_day))
     if is_distributed(connection):  # each channel's rows are of one shard
-        statement = sa.text(_sums_of(name, channel=":channel_id"))
+        statement = _sums_of_one(name)
         asked = [{"days": days, "channel_id": channel_id} for channel_id in channel_ids]
     else:
         statement = _sums_statement(name)
@@ -251,13 +251,17 @@ _SUMS = msgspec.json.Decoder(list[DaySums])
 
 
 @lru_cache
+def _sums_of_one(dialect_name: str) -> sa.TextClause:
+    return sa.text(_sums_of(dialect_name, channel=":channel_id"))
+
+
+@lru_cache
 def _sums_statement(dialect_name: str) -> sa.TextClause:
     of_one = _sums_of(dialect_name, channel="ids.value")
     ids = number_source(dialect_name, name="ids")
     return sa.text(f"SELECT {joined(dialect_name, f'({of_one})')} FROM {ids}")  # noqa: S608 our own names
 
 
-@lru_cache
 def _sums_of(dialect_name: str, *, channel: str) -> str:
     """Return the question for a channel's DaySums as JSON; null if there is no day."""
     columns = ("day", "energy", "missing", "quality")
