@@ -12,7 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from warm_servers import WarmProcess, start_warm
+
 START_S_MAX = 60
+COMMAND = ("-m", "meterbook", "serve")
 
 
 class ServerDidNotStartError(RuntimeError):
@@ -22,7 +25,9 @@ class ServerDidNotStartError(RuntimeError):
 class Server:
     """A started server and the way to end it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes] | WarmProcess, port: int, log: Path
+    ) -> None:
         self.process = process
         self.url = f"http://127.0.0.1:{port}"
         self.log = log
@@ -90,16 +95,21 @@ def running_server(
     *,
     database_url: str = "",
     settings: Mapping[str, str] | None = None,
-    command: Sequence[str] = ("-m", "meterbook", "serve"),
+    command: Sequence[str] = COMMAND,
     environment: Mapping[str, str] | None = None,
+    cold: bool = False,
 ) -> Iterator[Server]:
     """
     Start a server, wait until it is ready, and leave nothing of it behind.
+
+    It is forked from a process that has its imports, unless it is another command or has
+    variables of its own.
 
     :param folder: its data directory.
     :param settings: more of them, `{"timezone": "Europe/London"}`.
     :param command: what Python runs; `--port` is added.
     :param environment: variables that are no settings.
+    :param cold: start Python itself, as a user does.
     """
     port = free_port()
     variables = {
@@ -111,14 +121,19 @@ def running_server(
     }
     log = folder / "server.log"
     folder.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as out:
-        process = subprocess.Popen(
-            [sys.executable, *command, "--port", str(port)],
-            env=variables,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    command = [*command, "--port", str(port)]
+    process: subprocess.Popen[bytes] | WarmProcess
+    if tuple(command[:3]) == COMMAND and not environment and not cold:
+        process = start_warm(variables=variables, log=log, arguments=command[3:])
+    else:
+        with log.open("ab") as out:
+            process = subprocess.Popen(
+                [sys.executable, *command],
+                env=variables,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
     server = Server(process, port, log)
     try:
         server.wait_until_ready()

@@ -43,7 +43,7 @@ def test_47_real_packets_become_a_closed_day_that_adds_up_to_the_wh(
     assert made.returncode == 0, made.stderr
 
     with (
-        running_server(tmp_path, database_url=database_url) as server,
+        running_server(tmp_path, database_url=database_url, cold=True) as server,
         httpx.Client(base_url=server.url, timeout=30) as client,
     ):
         for stamp, reading_kwh in packets.items():

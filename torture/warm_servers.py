@@ -1,50 +1,14 @@
-"""
-Servers that start quickly: forked from a process that has imported everything already.
+"""Servers for torture that start quickly, the real one and those with a fault in them."""
 
-It is the real `meterbook serve`, in a process group of its own; only its imports were done before.
-A start takes a third of the processor time.
-"""
-
-import multiprocessing
 import os
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from servers import Server, free_port
+from warm_servers import SERVE, start_warm
 
-PRELOADED = [
-    "meterbook.cli.serve", "torture.warmed", "torture.kill_points",
-    "torture.early_acknowledgement", "alembic.command", "sqlalchemy.dialects.postgresql.psycopg",
-]  # fmt: skip
-SERVE = "meterbook.cli.serve"
-_warm = multiprocessing.get_context("forkserver")
-_warm.set_forkserver_preload(PRELOADED)
-
-
-class _Process:
-    """A forked server as `servers.Server` knows processes."""
-
-    def __init__(self, process: Any) -> None:
-        self._process = process
-        self.pid: int = process.pid
-
-    def poll(self) -> int | None:
-        exit_code: int | None = self._process.exitcode
-        return exit_code
-
-    def wait(self, timeout: float | None = None) -> int:
-        self._process.join(timeout)
-        exit_code = self.poll()
-        if exit_code is None:
-            raise TimeoutError(f"process {self.pid} runs on")
-        return exit_code
-
-    def send_signal(self, number: int) -> None:
-        os.kill(self.pid, number)
+__all__ = ["SERVE", "warm_server"]
 
 
 @contextmanager
@@ -64,32 +28,17 @@ def warm_server(
     port = port or free_port()
     log = folder / "server.log"
     variables = {
+        **os.environ,
         **(environment or {}),
         "METERBOOK_DATA_DIR": str(folder),
         "METERBOOK_DATABASE": database_url,
     }
-    process = _warm.Process(target=_serve, args=(program, port, log, variables))
-    process.start()
-    server = Server(_Process(process), port, log)  # type: ignore[arg-type]
+    process = start_warm(
+        variables=variables, log=log, arguments=["--port", str(port)], program=program
+    )
+    server = Server(process, port, log)
     try:
         server.wait_until_ready()
         yield server
     finally:
         server.kill()
-        process.close()
-
-
-def _serve(program: str, port: int, log: Path, variables: Mapping[str, str]) -> None:
-    os.setsid()
-    multiprocessing.set_start_method("fork", force=True)  # as in the real server, for its worker
-    os.environ.update(variables)
-    with log.open("ab") as out:
-        os.dup2(out.fileno(), 1)
-        os.dup2(out.fileno(), 2)
-    module = import_module(program)
-    arguments: Sequence[str] = ["--port", str(port)]
-    if program == SERVE:
-        module.serve.main(arguments, standalone_mode=False)
-    else:
-        sys.argv = [program, *arguments]
-        module.serve()

@@ -27,6 +27,7 @@ from meterbook.storage.database import Database
 from meterbook.storage.tables import job_leases
 from packet_stream import PacketStream, must_be_whole
 from servers import running_server
+from warm_servers import WarmProcess
 
 METER = 77
 TWO_WORKERS = ("-m", "meterbook", "serve", "--workers", "2")
@@ -64,7 +65,7 @@ class Node:
         return self._server.url
 
     @property
-    def process(self) -> subprocess.Popen[bytes]:
+    def process(self) -> subprocess.Popen[bytes] | WarmProcess:
         """Its first process."""
         return self._server.process
 
