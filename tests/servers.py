@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -26,11 +27,17 @@ class Server:
     """A started server and the way to end it."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes] | WarmProcess, port: int, log: Path
+        self,
+        process: subprocess.Popen[bytes] | WarmProcess,
+        port: int,
+        log: Path,
+        *,
+        trusted: ssl.SSLContext | None = None,
     ) -> None:
         self.process = process
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = f"{'https' if trusted else 'http'}://127.0.0.1:{port}"
         self.log = log
+        self._trusted = trusted
 
     def kill(self) -> None:
         """Pull the plug: SIGKILL for every process of the server at once."""
@@ -59,7 +66,9 @@ class Server:
 
     def _is_ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/health/ready", timeout=5) as answer:
+            with urllib.request.urlopen(
+                f"{self.url}/health/ready", timeout=5, context=self._trusted
+            ) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             return False
@@ -98,6 +107,7 @@ def running_server(
     command: Sequence[str] = COMMAND,
     environment: Mapping[str, str] | None = None,
     cold: bool = False,
+    trusted: ssl.SSLContext | None = None,
 ) -> Iterator[Server]:
     """
     Start a server, wait until it is ready, and leave nothing of it behind.
@@ -110,6 +120,7 @@ def running_server(
     :param command: what Python runs; `--port` is added.
     :param environment: variables that are no settings.
     :param cold: start Python itself, as a user does.
+    :param trusted: if it speaks TLS, what knows its certificate.
     """
     port = free_port()
     variables = {
@@ -134,7 +145,7 @@ def running_server(
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-    server = Server(process, port, log)
+    server = Server(process, port, log, trusted=trusted)
     try:
         server.wait_until_ready()
         yield server

@@ -20,7 +20,7 @@ def running(work: str, *, count: int = 2, end_s_max: float = 10) -> subprocess.P
     program = (
         "import os, signal, sys, time\n"
         "from meterbook.serving.workers import run_workers\n"
-        f"def work():\n{textwrap.indent(textwrap.dedent(work), '    ')}\n"
+        f"def work(number):\n{textwrap.indent(textwrap.dedent(work), '    ')}\n"
         f"sys.exit(run_workers(work, count={count}, end_s_max={end_s_max}))\n"
     )
     return subprocess.Popen(

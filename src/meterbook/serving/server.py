@@ -16,6 +16,7 @@ from types import FrameType
 import uvicorn
 
 from meterbook.intake.modbus.open_files import allow_many_open_files
+from meterbook.serving.accepting import Accepting, Crowd
 from meterbook.serving.connections import SILENT_S_MAX, Connection
 from meterbook.serving.workers import run_workers
 
@@ -33,7 +34,39 @@ def handed_socket() -> int | None:
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, *, crowd: Crowd | None, number: int) -> None:
+        super().__init__(config)
+        self._crowd = crowd
+        self._number = number
+        self._accepting: list[Accepting] = []
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._crowd is None:
+            await super().startup(sockets)
+            return
+        await super().startup([])
+        for listening in sockets or []:
+            accepting = Accepting(
+                listening,
+                self._connection,
+                tls=self.config.ssl,
+                crowd=self._crowd,
+                number=self._number,
+                connections=lambda: len(self.server_state.connections),
+            )
+            self._accepting.append(accepting)
+            self.servers.append(accepting)  # type: ignore[arg-type]  # it is closed as a server is
+
+    def _connection(self) -> Connection:
+        return Connection(
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+
     async def on_tick(self, counter: int) -> bool:
+        for accepting in self._accepting:
+            accepting.note()
         if counter % _TICKS_A_LOOK == 0:
             for connection in list(self.server_state.connections):
                 if isinstance(connection, Connection):
@@ -63,14 +96,22 @@ def serve_application(
     """
     allow_many_open_files()
     listening = _listening_socket(host, port)
-    serve = partial(_serve, target, listening, tls=tls)
-    code = run_workers(serve, count=workers, end_s_max=end_s_max)
+    crowd = Crowd(workers)
+    serve = partial(_serve, target, listening, tls=tls, crowd=crowd if workers > 1 else None)
+    code = run_workers(serve, count=workers, end_s_max=end_s_max, ended=crowd.leave)
     listening.close()
     if code:
         sys.exit(code)
 
 
-def _serve(target: str, listening: socket.socket, *, tls: tuple[Path, Path] | None) -> None:
+def _serve(
+    target: str,
+    listening: socket.socket,
+    number: int,
+    *,
+    tls: tuple[Path, Path] | None,
+    crowd: Crowd | None,
+) -> None:
     certificate, key = tls or (None, None)
     config = uvicorn.Config(
         target,
@@ -94,7 +135,7 @@ def _serve(target: str, listening: socket.socket, *, tls: tuple[Path, Path] | No
     config.load()
     if config.ssl is not None:
         config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
-    _Server(config).run([listening])
+    _Server(config, crowd=crowd, number=number).run([listening])
 
 
 def _listening_socket(host: str, port: int) -> socket.socket:

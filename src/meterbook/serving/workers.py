@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 CRASH_LOOP_S = 5.5
 _TOLD = (signal.SIGTERM, signal.SIGINT)
@@ -25,42 +26,46 @@ class _Parent:
     A handler that comes just before `wait()` would leave it waiting for children that nobody told.
     """
 
-    def __init__(self, work: Callable[[], None], *, end_s_max: float) -> None:
+    def __init__(
+        self, work: Callable[[int], None], *, ended: Callable[[int], None], end_s_max: float
+    ) -> None:
         self._work = work
+        self._ended = ended
         self._end_s_max = end_s_max
-        self._children: set[int] = set()
+        self._children: dict[int, int] = {}  # pid: number
         self._is_stopping = False
         self._died_at = -CRASH_LOOP_S
         self._crashes = False
 
     def run(self, count: int) -> int:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
-        for _ in range(count):
-            self._begin()
+        for number in range(count):
+            self._begin(number)
         while self._children:
-            number = signal.sigwait(_AWAITED)
-            if number == signal.SIGCHLD:
+            told = signal.sigwait(_AWAITED)
+            if told == signal.SIGCHLD:
                 self._look_after_the_dead()
-            elif number == signal.SIGALRM:
+            elif told == signal.SIGALRM:
                 self._tell_all(signal.SIGKILL)
             else:
-                self._stop(number)
+                self._stop(told)
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return 1 if self._crashes else 0
 
-    def _begin(self) -> None:
+    def _begin(self, number: int) -> None:
         child = os.fork()
         if child == 0:
-            _be_worker(self._work)
-        self._children.add(child)
+            _be_worker(partial(self._work, number))
+        self._children[child] = number
 
     def _look_after_the_dead(self) -> None:
         # One signal may stand for several of them.
         for child in [*self._children]:
             if os.waitpid(child, os.WNOHANG) == (0, 0):
                 continue
-            self._children.discard(child)
+            number = self._children.pop(child)
+            self._ended(number)
             if self._is_stopping:
                 continue
             self._crashes = time.monotonic() - self._died_at < CRASH_LOOP_S
@@ -68,18 +73,18 @@ class _Parent:
             if self._crashes:
                 self._stop(signal.SIGINT)
             else:
-                self._begin()
+                self._begin(number)
 
-    def _stop(self, number: int) -> None:
+    def _stop(self, told: int) -> None:
         if not self._is_stopping:
             self._is_stopping = True
             signal.setitimer(signal.ITIMER_REAL, self._end_s_max)
-        self._tell_all(number)
+        self._tell_all(told)
 
-    def _tell_all(self, number: int) -> None:
+    def _tell_all(self, told: int) -> None:
         for child in self._children:
             with suppress(ProcessLookupError):
-                os.kill(child, number)
+                os.kill(child, told)
 
 
 def _be_worker(work: Callable[[], None]) -> None:
@@ -103,15 +108,24 @@ def _be_worker(work: Callable[[], None]) -> None:
         os._exit(code)
 
 
-def run_workers(work: Callable[[], None], *, count: int, end_s_max: float) -> int:
+def run_workers(
+    work: Callable[[int], None],
+    *,
+    count: int,
+    end_s_max: float,
+    ended: Callable[[int], None] = lambda _number: None,
+) -> int:
     """
     Run the work in so many processes until they are told to stop, and return the exit code.
 
     SIGTERM and SIGINT are passed on.
 
+    :param work: called with the number of its worker, from 0; one in the place of a dead one has
+        that one's.
     :param end_s_max: how long a worker may take from the signal to its end.
+    :param ended: called in the parent with the number of one that has ended.
     """
     if not hasattr(os, "fork"):  # Windows
-        work()
+        work(0)
         return 0
-    return _Parent(work, end_s_max=end_s_max).run(count)
+    return _Parent(work, ended=ended, end_s_max=end_s_max).run(count)

@@ -3,15 +3,10 @@
 import json
 import subprocess
 import time
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-
 from brokers import running_broker
+from certificates import make_certificate
 from device_owners import samples_of
 from meterbook.storage.database import Database
 from servers import running_server
@@ -20,50 +15,24 @@ from services import need, program
 WAIT_S_MAX = 20
 
 
-def make_certificate(folder: Path) -> None:
-    """Write a self-signed certificate of 127.0.0.1 and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    (folder / "broker.pem").write_bytes(certificate.public_bytes(pem))
-    (folder / "broker.key").write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-
-
 def test_a_broker_with_a_password_and_tls_is_listened_to_if_its_certificate_is_known(
     sqlite_url: str, tmp_path: Path
 ) -> None:
     need(program("mosquitto_passwd"), "Mosquitto")
-    make_certificate(tmp_path)
+    certificate, key = make_certificate(tmp_path)
     passwords = tmp_path / "passwords"
     command = [str(program("mosquitto_passwd")), "-b", "-c", str(passwords), "book", "s3cr@t"]
     subprocess.run(command, check=True, capture_output=True)
     more = (
         "allow_anonymous false",
         f"password_file {passwords}",
-        f"certfile {tmp_path}/broker.pem",
-        f"keyfile {tmp_path}/broker.key",
+        f"certfile {certificate}",
+        f"keyfile {key}",
     )
     with running_broker(tmp_path / "broker", more=more) as broker:
         settings = {
             "mqtt_url": f"mqtts://book:s3cr%40t@127.0.0.1:{broker.port}",
-            "mqtt_ca_file": str(tmp_path / "broker.pem"),
+            "mqtt_ca_file": str(certificate),
         }
         with running_server(
             tmp_path / "data", database_url=sqlite_url, settings=settings
@@ -71,7 +40,7 @@ def test_a_broker_with_a_password_and_tls_is_listened_to_if_its_certificate_is_k
             book = Database(sqlite_url)
             end = time.monotonic() + WAIT_S_MAX
             while not samples_of(book, "mqtt", "emon/tls") and time.monotonic() < end:
-                publish_by_tls(broker.port, tmp_path / "broker.pem")
+                publish_by_tls(broker.port, certificate)
                 time.sleep(0.2)
             assert samples_of(book, "mqtt", "emon/tls")
             book.close()

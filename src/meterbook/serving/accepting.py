@@ -1,0 +1,134 @@
+"""
+Who lets in the next connection, when several workers listen on one socket.
+
+The kernel wakes all of them, in the same order each time, and the first takes it. Left alone one
+worker gets nearly every connection, and keeps it, because clients keep theirs: of 64 that came
+20 ms apart, 62. So each worker says in shared memory how many it has, and one that has clearly
+more than another leaves the next to that one for a moment, and takes it if it is still there.
+"""
+
+import asyncio
+import mmap
+import socket
+import ssl
+from collections.abc import Callable
+
+import structlog
+
+PATIENCE_S = 0.005  # for the one that has fewer; it may be busy, or stopped
+SPREAD = 8  # how many more is not clearly more, and how many are let in at once
+SPREAD_SHARE = 8  # of many, an eighth
+FULL_S = 0.1  # until the next try, when there is no room for another open file
+_ABSENT = -1
+
+_log = structlog.get_logger()
+
+
+class Crowd:
+    """How many connections each worker has, for all of them to see; made before they are."""
+
+    def __init__(self, workers: int) -> None:
+        """Make room for so many; none of them is there yet."""
+        self._counts = memoryview(mmap.mmap(-1, 4 * workers)).cast("i")
+        for number in range(workers):
+            self.leave(number)
+
+    def note(self, number: int, connections: int) -> None:
+        """Say how many a worker has."""
+        self._counts[number] = connections
+
+    def leave(self, number: int) -> None:
+        """Say that a worker lets nobody in."""
+        self._counts[number] = _ABSENT
+
+    def has_more(self, number: int) -> bool:
+        """Say whether a worker has clearly more than another."""
+        fewest = min((count for count in self._counts if count != _ABSENT), default=0)
+        return self._counts[number] > fewest + max(SPREAD, fewest // SPREAD_SHARE)
+
+
+class Accepting:
+    """Lets connections in, as an `asyncio.Server` does, and leaves some to other workers."""
+
+    def __init__(
+        self,
+        listening: socket.socket,
+        make_protocol: Callable[[], asyncio.Protocol],
+        *,
+        tls: ssl.SSLContext | None,
+        crowd: Crowd,
+        number: int,
+        connections: Callable[[], int],
+    ) -> None:
+        """
+        Begin, in the running event loop.
+
+        :param number: this worker's, in the crowd.
+        :param connections: returns how many are open.
+        """
+        self._listening = listening
+        self._make_protocol = make_protocol
+        self._tls = tls
+        self._crowd = crowd
+        self._number = number
+        self._connections = connections
+        self._beginning: set[asyncio.Task[None]] = set()
+        self._later: asyncio.TimerHandle | None = None
+        self._has_waited = False
+        self._loop = asyncio.get_running_loop()
+        listening.settimeout(0)
+        self.note()
+        self._watch()
+
+    def note(self) -> None:
+        """Say how many connections there are now."""
+        self._crowd.note(self._number, self._connections() + len(self._beginning))
+
+    def close(self) -> None:
+        """Let nobody in any more."""
+        self._crowd.leave(self._number)
+        self._loop.remove_reader(self._listening)
+        if self._later is not None:
+            self._later.cancel()
+
+    async def wait_closed(self) -> None:
+        """Wait for those that are just coming in."""
+        if self._beginning:
+            await asyncio.wait(self._beginning)
+
+    def _watch(self) -> None:
+        self._later = None
+        self._loop.add_reader(self._listening, self._look)
+
+    def _look(self) -> None:
+        self.note()
+        if self._crowd.has_more(self._number) and not self._has_waited:
+            self._has_waited = True
+            self._look_again_in(PATIENCE_S)
+            return
+        self._has_waited = False
+        for _ in range(SPREAD):
+            try:
+                connection, _address = self._listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                _log.warning("no room for a connection", error=str(error))
+                self._look_again_in(FULL_S)
+                return
+            task = self._loop.create_task(self._begin(connection))
+            self._beginning.add(task)
+            task.add_done_callback(self._beginning.discard)
+
+    def _look_again_in(self, seconds: float) -> None:
+        self._loop.remove_reader(self._listening)
+        self._later = self._loop.call_later(seconds, self._watch)
+
+    async def _begin(self, connection: socket.socket) -> None:
+        connection.settimeout(0)
+        if connection.family != socket.AF_UNIX:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            await self._loop.connect_accepted_socket(self._make_protocol, connection, ssl=self._tls)
+        except (OSError, TimeoutError):  # it hung up, or does not speak TLS
+            connection.close()
