@@ -9,6 +9,7 @@ go of; meanwhile packets are stored, and afterwards the server holds no more tha
 import asyncio
 import gzip
 import io
+import itertools
 import resource
 import socket
 import time
@@ -20,6 +21,9 @@ from contextlib import suppress
 
 import zstandard
 
+from callers import signed_in
+from meterbook.registry.accounts import Role
+from meterbook.storage.database import Database
 from servers import Server
 from torture.new_books import Book, new_book
 from torture.outcomes import Outcome
@@ -120,18 +124,22 @@ def crowds(
 
 
 def bad_bodies(book: Book) -> Outcome:
-    """Send every door what it must not swallow; each is refused, and nothing grows."""
+    """Send every door what it must refuse, as a stranger and as an operator."""
+    database = Database(book.url)
+    _, token = signed_in(database, "operator", role=Role.OPERATOR)
+    database.close()
+    senders = {"a stranger": {}, "an operator": {"Authorization": f"Token {token}"}}
     sent = 0
     with warm_server(book.folder, database_url=book.url) as server:
         _post_beside(book, server)
         before = taken(server.process.pid)
-        for door in DOORS:
-            for name, make in BODIES.items():
-                body, headers = make()
-                status = _status(server, door, body, headers)
+        for name, make in BODIES.items():
+            body, headers = make()
+            for (who, shown), door in itertools.product(senders.items(), DOORS):
+                status = _status(server, door, body, headers | shown)
                 sent += 1
                 if status not in REFUSALS:
-                    book.findings.append(f"{name} at {door} was answered {status}")
+                    book.findings.append(f"{name} of {who} at {door} was answered {status}")
         _post_beside(book, server)
         lived = before, settled(server.process.pid, before)
     return book.outcome("oversized, nested and packed bodies", cycles=sent, lived=lived)
