@@ -85,16 +85,22 @@ class Cluster:
             server.execute("CREATE DATABASE meterbook")
 
     def run(self, tool: str, *words: str, environment: Mapping[str, str] | None = None) -> None:
-        """Run one of PostgreSQL's programs as its user."""
-        subprocess.run(
-            [str(program(tool)), *words],
-            check=True,
-            user=self.user,
-            cwd=self.folder,
-            stdout=subprocess.DEVNULL,
-            env={**os.environ, **(environment or {})},
-            timeout=_TIMEOUT_S,
-        )
+        """Run one of PostgreSQL's programs as its user; if it fails, with what it said."""
+        try:
+            subprocess.run(
+                [str(program(tool)), *words],
+                check=True,
+                user=self.user,
+                cwd=self.folder,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+                env={**os.environ, **(environment or {})},
+                timeout=_TIMEOUT_S,
+            )
+        except subprocess.CalledProcessError as error:
+            error.add_note(error.stderr)
+            raise
 
 
 @contextmanager
