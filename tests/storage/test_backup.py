@@ -74,6 +74,23 @@ def test_a_restored_book_is_the_book_at_the_moment_of_the_backup(
     empty.close()
 
 
+def test_a_backup_is_made_of_whichever_of_several_hosts_is_there(
+    database: Database, empty: Database, tmp_path: Path
+) -> None:
+    if database.is_sqlite:  # a file has no hosts
+        return
+    record(database, 1)
+    hosts = [str(tmp_path / "nobody"), str(database.url.query["host"])]
+    several = Database(
+        database.url.update_query_dict({"host": hosts}).render_as_string(hide_password=False)
+    )
+    back_up(several, tmp_path / "copy", key_file=None, now=NOW)
+    several.close()
+    restore(empty, tmp_path / "copy", key_file=tmp_path / "secret.key")
+    assert rows(empty) == rows(database)
+    empty.close()
+
+
 def test_a_book_is_never_overwritten(database: Database, tmp_path: Path) -> None:
     record(database, 1)
     back_up(database, tmp_path / "backup", key_file=None, now=NOW)

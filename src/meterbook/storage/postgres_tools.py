@@ -40,10 +40,10 @@ def _run(url: sa.URL, tool: str, options: Sequence[str]) -> None:
         raise PostgresToolError(
             f"{tool} is not installed; it comes with PostgreSQL's client programs"
         )
-    parts = {"host": url.host, "port": url.port, "user": url.username, "dbname": url.database}
-    named = {name: str(part) for name, part in (parts | dict(url.query)).items() if part}
-    # In the environment, where other users of the machine do not see it.
-    secret = {"PGPASSWORD": str(url.password)} if url.password else {}
+    # As we connect ourselves; but the password in the environment, where others do not see it.
+    _, named = url.get_dialect()().create_connect_args(url)
+    password = named.pop("password", None)
+    secret = {"PGPASSWORD": str(password)} if password else {}
     done = subprocess.run(  # noqa: S603 our own words and the operator's own folder
         [found, f"--dbname={make_conninfo('', **named)}", *options],
         env=os.environ | secret,
