@@ -4,6 +4,7 @@ import errno
 import os
 import socket
 import ssl
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -106,8 +107,9 @@ def run_server(
         os.environ[f"{ENVIRONMENT_PREFIX}{name.upper()}"] = str(getattr(settings, name))
     for name in FROM_FILES:  # those files have been read, and may be readable only here
         os.environ.pop(f"{ENVIRONMENT_PREFIX}{name.upper()}_FILE", None)
-    with TemporaryDirectory(prefix="meterbook-workers-") as folder:
+    with ExitStack() as held:
         if workers > 1:
+            folder = held.enter_context(TemporaryDirectory(prefix="meterbook-workers-"))
             os.environ[FOLDER_VARIABLE] = folder
         serve_application(
             host=host,
