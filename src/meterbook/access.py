@@ -222,7 +222,8 @@ def client_address(request: ASGIConnection[Any, Any, Any, Any]) -> str:
     """Return where the request comes from: behind trusted proxies, what they say."""
     return address_behind(
         request.client.host if request.client else "",
-        request.headers.get("x-forwarded-for", ""),
+        # Some proxies add a line of their own below the client's.
+        ",".join(request.headers.getall("x-forwarded-for", [])),
         book_of(request).trusted_proxies,
     )
 

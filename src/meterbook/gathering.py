@@ -104,7 +104,8 @@ class Gathering(Generic[Item, Result]):
 
     async def close(self) -> None:
         """Wait until everything that was added is answered."""
-        await self._is_idle.wait()
+        while self._unanswered:  # whoever is answered may ask again before we are woken
+            await self._is_idle.wait()
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join()

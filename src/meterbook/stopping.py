@@ -32,6 +32,7 @@ from typing import Any
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 _CLOSE = (b"connection", b"close")
+_queue_is_left = threading.Event()
 _TAKEN_S = 1.0  # connections taken already send their request within
 
 LOOK_EVERY_S = 0.5
@@ -106,8 +107,14 @@ def _is_socket_kept() -> bool:
     return os.environ.get("LISTEN_PID") == str(os.getppid())  # sd_listen_fds(3), our parent's
 
 
+def has_left_queue() -> bool:
+    """Say whether this process leaves new connections to the next one."""
+    return _queue_is_left.is_set()
+
+
 def _leave_connections_in_the_queue() -> None:
     """Let the server's event loop hear no more of its listening socket; it has no switch for it."""
+    _queue_is_left.set()
     listening = list(_listening())
     for number in _descriptors("anon_inode:[eventpoll]"):
         with select.epoll.fromfd(os.dup(number)) as loop:

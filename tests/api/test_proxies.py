@@ -18,6 +18,8 @@ GUESSER, OWNER = "198.51.100.1", "198.51.100.2"
     [
         ("127.0.0.0/8", OWNER, 200),  # the proxy says who it is
         ("127.0.0.0/8", f"{OWNER}, {GUESSER}", 429),  # only its own word counts, the last one
+        ("127.0.0.0/8", f"{OWNER} / {GUESSER}", 429),  # also below what the client sent
+        ("127.0.0.0/8", f"{GUESSER} / {OWNER}", 200),
         ("", OWNER, 429),  # nobody's word counts
     ],
 )
@@ -45,5 +47,5 @@ def after_two_wrong(client: httpx.Client, said_to_be: str) -> int:
     for _ in range(2):
         client.post("/auth/login", json=wrong, headers={"X-Forwarded-For": GUESSER})
     right = {"username": "owner", "password": PASSWORD}
-    headers = {"X-Forwarded-For": said_to_be}
+    headers = [("X-Forwarded-For", line) for line in said_to_be.split(" / ")]
     return client.post("/auth/login", json=right, headers=headers).status_code

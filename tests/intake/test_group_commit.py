@@ -212,3 +212,25 @@ def test_who_does_not_wait_is_refused_by_a_full_queue_and_never_called() -> None
         assert told == [0, 10]
 
     asyncio.run(main())
+
+
+def test_an_end_waits_for_what_its_last_answer_asked_for() -> None:
+    async def main() -> None:
+        for _ in range(200):
+            told: list[int | Exception] = []
+            commits: GroupCommit[int, int] = GroupCommit(list, queue_max=10)
+
+            def ask_again(
+                found: int | Exception,
+                commits: GroupCommit[int, int] = commits,
+                told: list[int | Exception] = told,
+            ) -> None:
+                told.append(found)
+                commits.hand(2, told.append)
+
+            commits.hand(1, ask_again)
+            async with asyncio.timeout(10):
+                await commits.close()
+            assert told == [1, 2]
+
+    asyncio.run(main())

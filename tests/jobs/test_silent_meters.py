@@ -4,6 +4,7 @@ from datetime import date
 from zoneinfo import ZoneInfo
 
 import pytest
+import sqlalchemy as sa
 
 from books import record_packets
 from meterbook.day_close import close_day
@@ -19,8 +20,10 @@ from meterbook.queries.fleet_standing import (
     region_standings,
     silent_meters,
 )
+from meterbook.registry.meter_points import change_meter_point
 from meterbook.registry.meters import add_meters
 from meterbook.storage.database import Database
+from meterbook.storage.tables import installations
 
 DAY, UTC = date(2025, 2, 8), ZoneInfo("UTC")
 STARTS = interval_starts(DAY, UTC)
@@ -133,3 +136,20 @@ def test_a_run_that_took_three_seconds_is_followed_by_a_rest_of_thirty(database:
         add_meters(connection, [2], zone="UTC", now=0, regions=REGIONS)
     assert meters_counted_after_run(now=NEXT + 600, clock=[132.9]) == 1
     assert meters_counted_after_run(now=NEXT + 600, clock=[133.1, 133.2]) == 2
+
+
+def test_a_silent_meter_that_is_moved_is_silent_in_its_new_region(database: Database) -> None:
+    with database.writing() as connection:
+        add_meters(connection, [1, 2, 3], zone="UTC", now=0, regions=REGIONS)
+    speak(database, 3, 0)
+    assert 3 in silent(database, NEXT)
+    with database.writing() as connection:
+        point = connection.execute(
+            sa.select(installations.c.meter_point_id).where(installations.c.meter_id == 3)
+        ).scalar_one()
+        change_meter_point(
+            connection, meter_point_id=point, changes={"region": "north"}, by=None, now=NEXT
+        )
+    with database.reading() as connection:
+        assert 3 in {m.meter_id for m in silent_meters(connection, region="north", limit=10)}
+        assert silent_meters(connection, region="south", limit=10) == []

@@ -18,7 +18,7 @@ from torture.processes import kill, workers
 from certificates import make_certificate
 from http_lines import answers, connected
 from meterbook.serving import accepting
-from meterbook.serving.accepting import SPREAD, Accepting, Crowd
+from meterbook.serving.accepting import HANDSHAKE_S_MAX, SPREAD, Accepting, Crowd
 from servers import COMMAND, Server, running_server
 
 CONNECTIONS = 64
@@ -127,6 +127,30 @@ def test_who_has_clearly_more_than_another_that_is_there_leaves_the_next_to_it()
     assert not crowd.has_more(0)
 
 
+class Coming(asyncio.Protocol):
+    """Notes who comes in."""
+
+    came: asyncio.Queue[asyncio.Transport]
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Note it."""
+        assert isinstance(transport, asyncio.Transport)
+        self.came.put_nowait(transport)
+
+
+def accepting_on(
+    listening: socket.socket, *, most: int = 100, tls: ssl.SSLContext | None = None
+) -> Accepting:
+    """Listen, and let connections in as one of two workers."""
+    listening.bind(("127.0.0.1", 0))
+    listening.listen()
+    came = Coming.came = asyncio.Queue()
+    return Accepting(
+        listening, Coming, tls=tls, crowd=Crowd(2), number=0,
+        connections=came.qsize, connections_max=most,
+    )  # fmt: skip
+
+
 class _FullOnce(socket.socket):
     """A listening socket for whose first connection there is no room."""
 
@@ -146,27 +170,57 @@ def test_without_room_for_an_open_file_it_waits_and_goes_on(
     monkeypatch.setattr(accepting, "FULL_S", 0.01)
 
     async def main() -> None:
-        came: asyncio.Queue[asyncio.Transport] = asyncio.Queue()
-
-        class Coming(asyncio.Protocol):
-            def connection_made(self, transport: asyncio.BaseTransport) -> None:
-                assert isinstance(transport, asyncio.Transport)
-                came.put_nowait(transport)
-
         with _FullOnce() as listening:
-            listening.bind(("127.0.0.1", 0))
-            listening.listen()
-            crowd = Crowd(2)
-            door = Accepting(
-                listening, Coming, tls=None, crowd=crowd, number=0, connections=came.qsize
-            )
+            door = accepting_on(listening)
             with socket.create_connection(listening.getsockname()):
                 async with asyncio.timeout(WAIT_S_MAX):
-                    transport = await came.get()
+                    transport = await Coming.came.get()
                 assert listening.tries >= 2
                 transport.abort()
             door.close()
             await door.wait_closed()
-            assert not crowd.has_more(0)
+
+    asyncio.run(main())
+
+
+def test_handshakes_count_as_connections_and_a_stop_does_not_wait_for_them(tmp_path: Path) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*make_certificate(tmp_path))
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        with socket.socket() as listening, ExitStack() as opened:
+            door = accepting_on(listening, most=3, tls=context)
+            address = listening.getsockname()
+            lines = [opened.enter_context(socket.create_connection(address)) for _ in range(4)]
+            for line in lines:
+                line.settimeout(0)
+            async with asyncio.timeout(HANDSHAKE_S_MAX / 2):
+                # The fourth is one too many; the others say nothing, and are waited for.
+                assert await loop.sock_recv(lines[3], 1) == b""
+                assert door._count() == 3
+                door.close()
+                await door.wait_closed()
+                assert door._count() == 0
+
+    asyncio.run(main())
+
+
+def test_who_leaves_the_queue_to_the_next_process_does_not_come_back_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(accepting, "FULL_S", 0.05)
+
+    async def main() -> None:
+        with _FullOnce() as listening:
+            door = accepting_on(listening)
+            with socket.create_connection(listening.getsockname()):
+                await asyncio.sleep(0.02)
+                assert listening.tries == 1
+                monkeypatch.setattr(accepting, "has_left_queue", lambda: True)
+                await asyncio.sleep(0.2)
+                assert (listening.tries, Coming.came.qsize()) == (1, 0)
+            door.close()
+            await door.wait_closed()
 
     asyncio.run(main())

@@ -2,6 +2,8 @@
 
 import json
 import os
+import select
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -204,3 +206,111 @@ def test_who_asks_ahead_without_reading_is_waited_for(server: Server) -> None:
     assert len(got) == 301
     assert len(set(got[:-1])) == 1
     assert got[0][0] == 200
+
+
+H2C = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n"
+
+
+def test_who_offers_to_upgrade_is_answered_in_plain_http(server: Server) -> None:
+    live = b"GET /health/live HTTP/1.1\r\nHost: m\r\n" + H2C.encode() + b"\r\n"
+    chunked = in_pieces(packet(32)).replace(b"Transfer", H2C.encode() + b"Transfer")
+    asked = [posted(packet(31), more=H2C), live, chunked, posted(packet(31), more=H2C), live]
+    assert [status for status, _ in exchanged(server, *asked)] == [201, 200, 201, 201, 200]
+
+
+HIDDEN = b"GET /health/live HTTP/1.1\r\nHost: meterbook\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("coding", "body"),
+    [
+        (f"Content-Length: {len(HIDDEN)}", HIDDEN),
+        ("Transfer-Encoding: chunked", b"%x\r\n%b\r\n0\r\n\r\n" % (len(HIDDEN), HIDDEN)),
+    ],
+    ids=["whole", "in pieces"],
+)
+def test_the_body_of_who_offers_to_upgrade_is_no_request(
+    server: Server, coding: str, body: bytes
+) -> None:
+    with connected(server) as line:
+        head = f"POST /nowhere HTTP/1.1\r\nHost: m\r\nConnection: Upgrade\r\n{coding}\r\n"
+        line.sendall(head.encode() + b"Upgrade: h2c\r\n\r\n")
+        time.sleep(0.2)
+        line.sendall(body)
+        line.sendall(b"GET /nowhere HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n")
+        assert [status for status, _ in answers(all_of(line))] == [404, 404]
+
+
+def test_a_tunnel_is_refused_and_what_is_sent_through_it_is_not_read(server: Server) -> None:
+    with connected(server) as line:
+        line.sendall(b"CONNECT other:443 HTTP/1.1\r\nHost: other\r\n\r\n" + posted(packet(33)))
+        [(status, _)] = answers(all_of(line))
+    assert status in {400, 404, 405}
+
+
+def test_what_follows_a_body_is_no_header(server: Server) -> None:
+    trailer = b"\r\n0\r\nAuthorization: Bearer abc\r\nX-Forwarded-For: 9.9.9.9\r\n\r\n"
+    asked = in_pieces(packet(34)).replace(b"\r\n0\r\n\r\n", trailer)
+    assert trailer in asked
+    assert [status for status, _ in exchanged(server, asked)] == [201]
+
+
+@pytest.mark.parametrize("endless", [b"X-More: more\r\n", b"1;" + b"x" * 4000])
+def test_what_follows_a_body_without_end_is_cut_off(server: Server, endless: bytes) -> None:
+    with connected(server) as line:
+        line.sendall(in_pieces(packet(35)).removesuffix(b"\r\n"))
+        for _ in range(1000):
+            try:
+                line.sendall(endless * 100)
+            except ConnectionError:
+                return
+            time.sleep(0.001)
+    pytest.fail("all of it was taken")
+
+
+@pytest.mark.parametrize("path", ["/meter", "/nowhere"])
+def test_what_is_no_http_is_refused_after_the_answers_before_it(server: Server, path: str) -> None:
+    with connected(server) as line:
+        line.sendall(posted(packet(36), path=path) + b"GARBAGE\r\n\r\n")
+        [(status, _)] = answers(all_of(line))
+        assert status == (201 if path == "/meter" else 404)
+
+
+def test_a_packet_is_answered_though_its_sender_will_say_no_more(server: Server) -> None:
+    with connected(server) as line:
+        line.sendall(posted(packet(37)))
+        line.shutdown(socket.SHUT_WR)
+        assert [status for status, _ in answers(all_of(line))] == [201]
+
+
+def test_who_asks_ahead_without_end_is_answered_one_after_the_other(server: Server) -> None:
+    asked = b"GET /meter HTTP/1.1\r\n\r\n" * 1000
+    found = 0
+    ends = time.monotonic() + 3
+    with connected(server) as line:
+        line.settimeout(0)
+        while time.monotonic() < ends:
+            ready, writable, _ = select.select([line], [line], [], 1)
+            if ready:
+                found += line.recv(1 << 20).count(b"HTTP/1.1 405")
+            if writable:
+                line.send(asked)
+    assert found > 1000  # a dozen, when each answer let in another ten thousand
+
+
+@pytest.mark.parametrize("more", ["", "X-Known: no\r\n"])
+def test_a_server_that_is_told_to_stop_answers_what_has_begun(tmp_path: Path, more: str) -> None:
+    with running_server(tmp_path) as server, connected(server) as lane, connected(server) as task:
+        whole = posted(packet(38), more=more)
+        lane.sendall(whole[:-5])
+        pieces = in_pieces(packet(39))
+        task.sendall(pieces[:-20])
+        time.sleep(0.2)
+        server.process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        lane.sendall(whole[-5:])
+        task.sendall(pieces[-20:])
+        assert [status for status, _ in answers(all_of(lane))] == [201]
+        assert [status for status, _ in answers(all_of(task))] == [201]
+        assert server.process.wait(PATIENCE_S_MAX) == 0
+        assert "Traceback" not in server.log.read_text(encoding="utf-8")

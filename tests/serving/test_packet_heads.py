@@ -73,6 +73,10 @@ class Wire(asyncio.Transport):
         """Close."""
         self.is_closed = True
 
+    def abort(self) -> None:
+        """Close."""
+        self.is_closed = True
+
 
 class Application:
     """Knows nothing but packets."""

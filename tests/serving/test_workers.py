@@ -60,6 +60,16 @@ def test_one_that_dies_is_started_anew() -> None:
         assert process.wait(WAIT_S) == 0
 
 
+def test_two_that_die_together_are_both_started_anew() -> None:
+    with running(WAITING) as process:
+        first = pids(process, 2)
+        for pid in first:
+            os.kill(pid, signal.SIGKILL)
+        assert not {*pids(process, 2)} & {*first}
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(WAIT_S) == 0
+
+
 @pytest.mark.parametrize("work", ["sys.exit(3)", "raise RuntimeError", "os._exit(0)"])
 def test_those_that_cannot_live_end_their_parent(work: str) -> None:
     with running(work) as process:

@@ -12,6 +12,8 @@ from meterbook.registry.locations import require_account
 from meterbook.registry.meters import add_meters
 from meterbook.registry.refusals import InUseError, NotThereError, WrongFieldError
 from meterbook.rollups.changes import hold_regions, move_meter_point
+from meterbook.rollups.sums import NO_REGION
+from meterbook.storage.rollup_tables import silent_channels
 from meterbook.storage.tables import (
     channels,
     day_closes,
@@ -169,6 +171,12 @@ def _change_region(connection: sa.Connection, meter_point_id: int, region: str |
     if present != region:
         move_meter_point(
             connection, meter_point_id=meter_point_id, from_region=present, to_region=region
+        )
+        mine = sa.select(channels.c.id).where(channels.c.meter_point_id == meter_point_id)
+        connection.execute(
+            sa.update(silent_channels)
+            .where(silent_channels.c.channel_id.in_(mine))
+            .values(region=NO_REGION if region is None else region)
         )
 
 

@@ -15,6 +15,9 @@ from collections.abc import Callable
 
 import structlog
 
+from meterbook.stopping import has_left_queue
+
+HANDSHAKE_S_MAX = 10  # of TLS; as many may be under way as connections be open
 PATIENCE_S = 0.005  # for the one that has fewer; it may be busy, or stopped
 SPREAD = 8  # how many more is not clearly more, and how many are let in at once
 SPREAD_SHARE = 8  # of many, an eighth
@@ -59,12 +62,14 @@ class Accepting:
         crowd: Crowd,
         number: int,
         connections: Callable[[], int],
+        connections_max: int,
     ) -> None:
         """
         Begin, in the running event loop.
 
         :param number: this worker's, in the crowd.
         :param connections: returns how many are open.
+        :param connections_max: how many may be, those included that are just coming in.
         """
         self._listening = listening
         self._make_protocol = make_protocol
@@ -72,9 +77,11 @@ class Accepting:
         self._crowd = crowd
         self._number = number
         self._connections = connections
+        self._connections_max = connections_max
         self._beginning: set[asyncio.Task[None]] = set()
         self._later: asyncio.TimerHandle | None = None
         self._has_waited = False
+        self._is_full = False
         self._loop = asyncio.get_running_loop()
         listening.settimeout(0)
         self.note()
@@ -82,7 +89,7 @@ class Accepting:
 
     def note(self) -> None:
         """Say how many connections there are now."""
-        self._crowd.note(self._number, self._connections() + len(self._beginning))
+        self._crowd.note(self._number, self._count())
 
     def close(self) -> None:
         """Let nobody in any more."""
@@ -92,12 +99,19 @@ class Accepting:
             self._later.cancel()
 
     async def wait_closed(self) -> None:
-        """Wait for those that are just coming in."""
+        """End those that are still coming in: they have asked for nothing yet."""
+        for task in self._beginning:
+            task.cancel()
         if self._beginning:
             await asyncio.wait(self._beginning)
 
+    def _count(self) -> int:
+        return self._connections() + len(self._beginning)
+
     def _watch(self) -> None:
         self._later = None
+        if has_left_queue():
+            return
         self._loop.add_reader(self._listening, self._look)
 
     def _look(self) -> None:
@@ -113,9 +127,15 @@ class Accepting:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
-                _log.warning("no room for a connection", error=str(error))
+                if not self._is_full:
+                    _log.warning("no room for a connection", error=str(error))
+                self._is_full = True
                 self._look_again_in(FULL_S)
                 return
+            self._is_full = False
+            if self._count() >= self._connections_max:
+                connection.close()
+                continue
             task = self._loop.create_task(self._begin(connection))
             self._beginning.add(task)
             task.add_done_callback(self._beginning.discard)
@@ -129,6 +149,11 @@ class Accepting:
         if connection.family != socket.AF_UNIX:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            await self._loop.connect_accepted_socket(self._make_protocol, connection, ssl=self._tls)
+            await self._loop.connect_accepted_socket(
+                self._make_protocol,
+                connection,
+                ssl=self._tls,
+                ssl_handshake_timeout=HANDSHAKE_S_MAX if self._tls else None,
+            )
         except (OSError, TimeoutError):  # it hung up, or does not speak TLS
             connection.close()

@@ -17,10 +17,12 @@ uvicorn waits without end for heads and for readers of its answers; a look at al
 second ends those that stand still.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from functools import cache, lru_cache
 from typing import Any, Protocol
 
+import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
@@ -44,7 +46,8 @@ HEADS = PacketHeads()  # of this process
 
 
 @cache
-def _connections_max() -> int:
+def connections_max() -> int:
+    """Return how many connections a worker has at the most."""
     files = open_files_max() or CONNECTIONS_MAX + OTHER_FILES
     return max(OTHER_FILES, min(CONNECTIONS_MAX, files - OTHER_FILES))
 
@@ -90,10 +93,11 @@ class QuestionLane(Protocol):
 class _Request:
     """A packet's request; stands where uvicorn looks whether a request is being answered."""
 
-    __slots__ = ("body", "disconnected", "head", "response_complete", "until")
+    __slots__ = ("body", "disconnected", "head", "keep_alive", "response_complete", "until")
 
     def __init__(self, head: Head, *, until: float) -> None:
         self.head = head
+        self.keep_alive = head.keep_alive  # a server that ends says no to it
         self.until = until
         self.body: list[bytes] = []
         self.disconnected = False
@@ -105,6 +109,18 @@ class _Request:
 
     def set(self) -> None:
         """Do nothing: nobody waits for more of a packet."""
+
+
+class _Flow(FlowControl):
+    """Reads no more while requests wait for their turn: each answer would let in a thousand."""
+
+    def __init__(self, transport: Any, waiting: Sized) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+
+    def resume_reading(self) -> None:
+        if not self._waiting:
+            super().resume_reading()
 
 
 class Connection(HttpToolsProtocol):
@@ -120,24 +136,63 @@ class Connection(HttpToolsProtocol):
         self._is_between = True
         self._head_bytes = 0
         self._piece: bytes | None = None
+        self._head_without_upgrade: bytes | None = None
+        self._is_over = False  # what comes is not looked at any more
         self._silent_since = self.loop.time()
         self._unread_since: float | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Begin, unless there are too many already."""
         super().connection_made(transport)
-        if len(self.connections) > _connections_max():
+        self.flow = _Flow(transport, self.pipeline)
+        if len(self.connections) > connections_max():
             transport.abort()
 
     def data_received(self, piece: bytes) -> None:
         """Take bytes; a head that never ends is refused."""
-        if self._is_between and self._take_known(piece):
+        if self._is_over or (self._is_between and self._take_known(piece)):
             return
         self._piece = piece if self._is_between else None
         self._head_bytes += len(piece)
-        super().data_received(piece)
-        if self._is_in_head and self._head_bytes > HEAD_BYTES_MAX:
-            self._refuse(problem(431, f"at most {HEAD_BYTES_MAX} bytes of headers"))
+        self._unset_keepalive_if_required()
+        self._feed(piece)
+        if self._head_bytes <= HEAD_BYTES_MAX or self._is_over:
+            return
+        if self._is_in_head:
+            self._end_with(problem(431, f"at most {HEAD_BYTES_MAX} bytes of headers"))
+        elif not self._is_between:  # trailers without end, or what is said beside a body's pieces
+            self._is_over = True
+            self.transport.abort()
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]  # as asyncio has it
+        """Answer a packet that came whole before the client said that no more will come."""
+        if self._is_between and isinstance(self.cycle, _Request) and self._is_answering():
+            self.cycle.keep_alive = False
+            return self.scheme == "http"  # True keeps it open; TLS cannot be half closed
+        return None
+
+    def _feed(self, piece: bytes) -> None:
+        while not self.transport.is_closing():
+            try:
+                self.parser.feed_data(piece)
+            except httptools.HttpParserUpgrade as met:
+                head, self._head_without_upgrade = self._head_without_upgrade, None
+                if head is None:  # CONNECT: what follows is no HTTP
+                    self._end_after_answers()
+                    return
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+                self._piece = None
+                piece = head + piece[met.args[0] :]
+                continue
+            except httptools.HttpParserError:
+                self._end_with(problem(400, "this is no HTTP"))
+            return
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; what comes after the body is none."""
+        if self._is_in_head:
+            super().on_header(name, value)
 
     def on_message_begin(self) -> None:
         """Begin a request."""
@@ -148,15 +203,20 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Choose the way of a request."""
-        self._is_in_head = False
+        if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
+            # Nobody is upgraded here; but the parser takes such a request to have no body.
+            self._head_without_upgrade = self._written_without_upgrade()
+            return
         self._packet = self._packet_begun()
         if self._packet is None:
             super().on_headers_complete()
         else:
             self.cycle = self._packet  # type: ignore[assignment]
+        self._is_in_head = False
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
+        self._head_bytes = 0
         if self._packet is not None:
             self._packet.body.append(body)
         elif not self.cycle.response_complete:
@@ -167,6 +227,8 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Hand a whole packet over."""
+        if self._head_without_upgrade is not None:
+            return
         self._is_between = True
         packet, lane = self._packet, self._lane
         if packet is None or lane is None:
@@ -192,6 +254,8 @@ class Connection(HttpToolsProtocol):
         """Wait for the next request."""
         self._silent_since = self.loop.time()
         super().on_response_complete()
+        if not self.transport.is_closing():
+            self.flow.resume_reading()  # once none waits
 
     def pause_writing(self) -> None:
         """Remember since when nobody reads what is sent."""
@@ -218,6 +282,19 @@ class Connection(HttpToolsProtocol):
                 self._refuse(problem(408, "the body came too slowly; send it again"))
         elif not self._is_answering() and now - self._silent_since > SILENT_S_MAX:
             self.transport.close()
+
+    def _written_without_upgrade(self) -> bytes:
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
+        for name, value in self.headers:
+            if name == b"upgrade":
+                continue
+            tokens = value
+            if name == b"connection":
+                kept = [token for token in value.split(b",") if token.strip().lower() != b"upgrade"]
+                tokens = b",".join(kept)
+            lines.append(b"%b: %b" % (name, tokens))
+        return b"\r\n".join([*lines, b"", b""])
 
     def _take_known(self, piece: bytes) -> bool:
         """Take a whole packet whose head was read before, and say whether it was one."""
@@ -262,9 +339,7 @@ class Connection(HttpToolsProtocol):
             packet.response_complete = True
             if self.transport.is_closing():
                 return
-            closes = not packet.head.keep_alive or (
-                self._lane is not None and self._lane.is_closing()
-            )
+            closes = not packet.keep_alive or (self._lane is not None and self._lane.is_closing())
             self._write(written, closes=closes)
             self._silent_since = self.loop.time()
             if closes:
@@ -293,6 +368,25 @@ class Connection(HttpToolsProtocol):
             cycle.on_response()
 
         return answer
+
+    def _end_with(self, document: Any) -> None:
+        """Refuse what comes, after the answers to what came before."""
+        is_answering = self._is_answering()
+        if is_answering and (self._is_in_head or self._is_between):
+            self._end_after_answers()
+        elif self.pipeline or (is_answering and getattr(self.cycle, "response_started", False)):
+            self._is_over = True
+            self.transport.abort()  # no answer is better than one in the place of another
+        else:
+            self._is_over = True
+            self._refuse(document)
+
+    def _end_after_answers(self) -> None:
+        self._is_over = True
+        if self._is_answering():
+            self.cycle.keep_alive = False
+        elif not self.transport.is_closing():
+            self.transport.close()
 
     def _refuse(self, document: Any) -> None:
         if not self.transport.is_closing():

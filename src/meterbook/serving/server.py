@@ -17,7 +17,7 @@ import uvicorn
 
 from meterbook.intake.modbus.open_files import allow_many_open_files
 from meterbook.serving.accepting import Accepting, Crowd
-from meterbook.serving.connections import SILENT_S_MAX, Connection
+from meterbook.serving.connections import SILENT_S_MAX, Connection, connections_max
 from meterbook.serving.workers import run_workers
 
 GRACE_S = 8  # for requests in flight, once the draining is over
@@ -53,6 +53,7 @@ class _Server(uvicorn.Server):
                 crowd=self._crowd,
                 number=self._number,
                 connections=lambda: len(self.server_state.connections),
+                connections_max=connections_max(),
             )
             self._accepting.append(accepting)
             self.servers.append(accepting)  # type: ignore[arg-type]  # it is closed as a server is
@@ -97,7 +98,9 @@ def serve_application(
     allow_many_open_files()
     listening = _listening_socket(host, port)
     crowd = Crowd(workers)
-    serve = partial(_serve, target, listening, tls=tls, crowd=crowd if workers > 1 else None)
+    # uvloop's own way lets in more a second, but minds neither neighbours nor handshakes.
+    is_minded = workers > 1 or tls is not None
+    serve = partial(_serve, target, listening, tls=tls, crowd=crowd if is_minded else None)
     code = run_workers(serve, count=workers, end_s_max=end_s_max, ended=crowd.leave)
     listening.close()
     if code:

@@ -34,7 +34,7 @@ class _Parent:
         self._end_s_max = end_s_max
         self._children: dict[int, int] = {}  # pid: number
         self._is_stopping = False
-        self._died_at = -CRASH_LOOP_S
+        self._died_at: dict[int, float] = {}
         self._crashes = False
 
     def run(self, count: int) -> int:
@@ -68,8 +68,9 @@ class _Parent:
             self._ended(number)
             if self._is_stopping:
                 continue
-            self._crashes = time.monotonic() - self._died_at < CRASH_LOOP_S
-            self._died_at = time.monotonic()
+            before = self._died_at.get(number, -CRASH_LOOP_S)
+            self._died_at[number] = time.monotonic()
+            self._crashes = self._died_at[number] - before < CRASH_LOOP_S
             if self._crashes:
                 self._stop(signal.SIGINT)
             else:
