@@ -113,7 +113,7 @@ def run_crowd(
             wait_until_ready()
         ports = {trouble: first_port for trouble, (first_port, _) in started.items()}
         server = stack.enter_context(
-            servers.running_server(folder, settings=settings, command=command)
+            servers.running_server(folder, settings=settings, command=command, cold=True)
         )
         pids = _processes(server.process.pid)
         empty_kib = sum(map(_resident_kib, pids))

@@ -16,5 +16,7 @@ free_port = servers.free_port
 def running_server(folder: Path, *, database_url: str = "", workers: int = 1) -> Iterator[str]:
     """Start a server on the books in a folder, or in another database, and give its URL."""
     command = ("-m", "meterbook", "serve", "--workers", str(workers))
-    with servers.running_server(folder, database_url=database_url, command=command) as server:
+    with servers.running_server(
+        folder, database_url=database_url, command=command, cold=True
+    ) as server:
         yield server.url

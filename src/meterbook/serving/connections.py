@@ -32,6 +32,7 @@ from uvicorn.protocols.http.httptools_impl import (
 from meterbook.intake.modbus.open_files import open_files_max
 from meterbook.problems import Answer, problem, problem_answer
 from meterbook.serving.packet_heads import Head, PacketHeads
+from meterbook.serving.plain_heads import plain_head
 
 PACKET_PATH = b"/meter"
 SILENT_S_MAX = 75  # longer than nginx keeps a connection to us for later, 60 s: it never meets a
@@ -136,7 +137,7 @@ class Connection(HttpToolsProtocol):
         self._is_between = True
         self._head_bytes = 0
         self._piece: bytes | None = None
-        self._head_without_upgrade: bytes | None = None
+        self._plain_head: bytes | None = None
         self._is_over = False  # what comes is not looked at any more
         self._silent_since = self.loop.time()
         self._unread_since: float | None = None
@@ -176,7 +177,7 @@ class Connection(HttpToolsProtocol):
             try:
                 self.parser.feed_data(piece)
             except httptools.HttpParserUpgrade as met:
-                head, self._head_without_upgrade = self._head_without_upgrade, None
+                head, self._plain_head = self._plain_head, None
                 if head is None:  # CONNECT: what follows is no HTTP
                     self._end_after_answers()
                     return
@@ -189,10 +190,10 @@ class Connection(HttpToolsProtocol):
                 self._end_with(problem(400, "this is no HTTP"))
             return
 
-    def on_header(self, name: bytes, value: bytes) -> None:
+    def on_header(self, name: bytes, text: bytes) -> None:
         """Take a header; what comes after the body is none."""
         if self._is_in_head:
-            super().on_header(name, value)
+            super().on_header(name, text)
 
     def on_message_begin(self) -> None:
         """Begin a request."""
@@ -204,8 +205,12 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Choose the way of a request."""
         if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
-            # Nobody is upgraded here; but the parser takes such a request to have no body.
-            self._head_without_upgrade = self._written_without_upgrade()
+            self._plain_head = plain_head(
+                method=self.parser.get_method(),
+                url=self.url,
+                version=self.parser.get_http_version(),
+                headers=self.headers,
+            )
             return
         self._packet = self._packet_begun()
         if self._packet is None:
@@ -227,7 +232,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Hand a whole packet over."""
-        if self._head_without_upgrade is not None:
+        if self._plain_head is not None:
             return
         self._is_between = True
         packet, lane = self._packet, self._lane
@@ -282,19 +287,6 @@ class Connection(HttpToolsProtocol):
                 self._refuse(problem(408, "the body came too slowly; send it again"))
         elif not self._is_answering() and now - self._silent_since > SILENT_S_MAX:
             self.transport.close()
-
-    def _written_without_upgrade(self) -> bytes:
-        version = self.parser.get_http_version().encode()
-        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
-        for name, value in self.headers:
-            if name == b"upgrade":
-                continue
-            tokens = value
-            if name == b"connection":
-                kept = [token for token in value.split(b",") if token.strip().lower() != b"upgrade"]
-                tokens = b",".join(kept)
-            lines.append(b"%b: %b" % (name, tokens))
-        return b"\r\n".join([*lines, b"", b""])
 
     def _take_known(self, piece: bytes) -> bool:
         """Take a whole packet whose head was read before, and say whether it was one."""
