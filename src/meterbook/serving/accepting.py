@@ -17,7 +17,7 @@ import structlog
 
 from meterbook.stopping import has_left_queue
 
-HANDSHAKE_S_MAX = 10  # of TLS; as many may be under way as connections be open
+HANDSHAKE_S_MAX = 30  # of TLS: a small meter on a slow line takes seconds for it
 PATIENCE_S = 0.005  # for the one that has fewer; it may be busy, or stopped
 SPREAD = 8  # how many more is not clearly more, and how many are let in at once
 SPREAD_SHARE = 8  # of many, an eighth
