@@ -5,6 +5,8 @@ The kernel wakes all of them, in the same order each time, and the first takes i
 worker gets nearly every connection, and keeps it, because clients keep theirs: of 64 that came
 20 ms apart, 62. So each worker says in shared memory how many it has, and one that has clearly
 more than another leaves the next to that one for a moment, and takes it if it is still there.
+
+Whoever is still at its TLS handshake counts, too; so a single worker that speaks TLS uses this.
 """
 
 import asyncio
