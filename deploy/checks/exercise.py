@@ -180,7 +180,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--mqtt-port", type=int)
     parser.add_argument("--secrets", type=Path)
     parser.add_argument("command", nargs="+")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.mqtt_port and not options.secrets:
+        parser.error("--mqtt-port needs --secrets")
+    return options
 
 
 if __name__ == "__main__":

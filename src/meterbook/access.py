@@ -220,12 +220,15 @@ def _named_token(written: str) -> str:
 
 def client_address(request: ASGIConnection[Any, Any, Any, Any]) -> str:
     """Return where the request comes from: behind trusted proxies, what they say."""
-    return address_behind(
-        request.client.host if request.client else "",
-        # Some proxies add a line of their own below the client's.
-        ",".join(request.headers.getall("x-forwarded-for", [])),
-        book_of(request).trusted_proxies,
-    )
+    return sender_address(request.scope, proxies=book_of(request).trusted_proxies)
+
+
+def sender_address(scope: Mapping[str, Any], *, proxies: Sequence[Network]) -> str:
+    """Return the same for a request that no framework has seen."""
+    # Some proxies add a line of their own below the client's.
+    told = [text for name, text in scope["headers"] if name == b"x-forwarded-for"]
+    client = scope.get("client") or ("",)
+    return address_behind(client[0], b",".join(told).decode("latin-1"), proxies)
 
 
 def came_by_tls(scope: Mapping[str, Any], *, proxies: Sequence[Network]) -> bool:

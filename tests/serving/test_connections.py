@@ -255,10 +255,16 @@ def test_what_follows_a_body_is_no_header(server: Server) -> None:
     assert [status for status, _ in exchanged(server, asked)] == [201]
 
 
-@pytest.mark.parametrize("endless", [b"X-More: more\r\n", b"1;" + b"x" * 4000])
-def test_what_follows_a_body_without_end_is_cut_off(server: Server, endless: bytes) -> None:
+@pytest.mark.parametrize(
+    ("piece", "endless"),
+    [(b"0\r\n", b"X-More: more\r\n"), (b"1;", b"more")],
+    ids=["after its pieces", "beside a piece"],
+)
+def test_what_is_no_part_of_a_body_is_cut_off_if_it_has_no_end(
+    server: Server, piece: bytes, endless: bytes
+) -> None:
     with connected(server) as line:
-        line.sendall(in_pieces(packet(35)).removesuffix(b"\r\n"))
+        line.sendall(in_pieces(packet(35)).removesuffix(b"0\r\n\r\n") + piece)
         for _ in range(1000):
             try:
                 line.sendall(endless * 100)

@@ -14,7 +14,13 @@ import sqlalchemy as sa
 from commands import run_command
 from meterbook.intake.packet_fields import Packet
 from meterbook.intake.recorder import Arrival, PacketRecorder
-from meterbook.storage.backup import MANIFEST, BackupError, back_up, read_manifest, restore
+from meterbook.storage.backup import (
+    MANIFEST,
+    BackupError,
+    back_up,
+    read_manifest,
+    restore,
+)
 from meterbook.storage.database import Database
 from meterbook.storage.kept_backups import backup_name, remove_old_backups
 
@@ -45,6 +51,11 @@ def empty(database: Database, tmp_path: Path, request: pytest.FixtureRequest) ->
     """Give a database without tables on the same engine."""
     if database.is_sqlite:
         return Database(f"sqlite:///{tmp_path / 'restored' / 'meterbook.sqlite'}")
+    return empty_beside(database)
+
+
+def empty_beside(database: Database) -> Database:
+    """Make another database on the same PostgreSQL."""
     folder = str(database.url.query["host"])
     with psycopg.connect(f"host={folder} user=postgres", autocommit=True) as server:
         name = f"restored_{database.url.database}"
@@ -75,20 +86,20 @@ def test_a_restored_book_is_the_book_at_the_moment_of_the_backup(
 
 
 def test_a_backup_is_made_of_whichever_of_several_hosts_is_there(
-    database: Database, empty: Database, tmp_path: Path
+    postgres_url: str, tmp_path: Path
 ) -> None:
-    if database.is_sqlite:  # a file has no hosts
-        return
+    database = Database(postgres_url)
     record(database, 1)
     hosts = [str(tmp_path / "nobody"), str(database.url.query["host"])]
     several = Database(
         database.url.update_query_dict({"host": hosts}).render_as_string(hide_password=False)
     )
     back_up(several, tmp_path / "copy", key_file=None, now=NOW)
-    several.close()
+    empty = empty_beside(database)
     restore(empty, tmp_path / "copy", key_file=tmp_path / "secret.key")
     assert rows(empty) == rows(database)
-    empty.close()
+    for each in (empty, several, database):
+        each.close()
 
 
 def test_a_book_is_never_overwritten(database: Database, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from meterbook.domain.networks import Network, address_behind, is_within
+from meterbook.access import sender_address
+from meterbook.domain.networks import Network, is_within
 
 REFUSALS_PER_MINUTE_MAX = 60  # a fleet with a wrong key notices; a guesser gets nowhere
 ADDRESSES_MAX = 10_000  # remembered at once; bounds the memory a flood of addresses takes
@@ -84,10 +85,7 @@ class Senders:
         return 60 - int(now % 60) if count >= REFUSALS_PER_MINUTE_MAX else 0
 
     def _address(self, scope: dict[str, Any]) -> str:
-        told = [text for name, text in scope["headers"] if name == b"x-forwarded-for"]
-        return address_behind(
-            (scope.get("client") or ("",))[0], b",".join(told).decode("latin-1"), self._proxies
-        )
+        return sender_address(scope, proxies=self._proxies)
 
     def _start_minute(self, now: float) -> None:
         minute = int(now // 60)

@@ -176,7 +176,7 @@ def _change_region(connection: sa.Connection, meter_point_id: int, region: str |
         connection.execute(
             sa.update(silent_channels)
             .where(silent_channels.c.channel_id.in_(mine))
-            .values(region=NO_REGION if region is None else region)
+            .values(region=region or NO_REGION)
         )
 
 

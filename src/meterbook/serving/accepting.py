@@ -3,8 +3,9 @@ Who lets in the next connection, when several workers listen on one socket.
 
 The kernel wakes all of them, in the same order each time, and the first takes it. Left alone one
 worker gets nearly every connection, and keeps it, because clients keep theirs: of 64 that came
-20 ms apart, 62. So each worker says in shared memory how many it has, and one that has clearly
-more than another leaves the next to that one for a moment, and takes it if it is still there.
+20 ms apart, 62 and more. So each worker says in shared memory how many it has, and one that has
+clearly more than another leaves the next to that one for a moment, and takes it if it is still
+there.
 
 Whoever is still at its TLS handshake counts, too; so a single worker that speaks TLS uses this.
 """
