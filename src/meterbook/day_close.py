@@ -26,7 +26,7 @@ from meterbook.domain.closed_days import ClosedDay, DayColumns, Merged, merge
 from meterbook.domain.day_tables import DayTable, fold, table_of
 from meterbook.domain.local_days import day_bounds, day_number, local_day, midnight, numbered_day
 from meterbook.domain.reading_columns import IntColumn
-from meterbook.domain.readings import HALF_HOUR_S, Quality
+from meterbook.domain.readings import HALF_HOUR_S
 from meterbook.rollups.changes import count_days, hold_regions
 from meterbook.rollups.upkeep import settle_all
 from meterbook.storage.channel_ranges import ChannelRange
@@ -225,25 +225,24 @@ def put_into_ledger(
     ledger.revise_days(connection, changes, revised_at=now, reason=reason)
     was = [earlier for earlier, _ in changes]
     count_days(connection, added=table_of([*new, *changed]), removed=table_of(was), zone=zone)
-    daybook.keep_superseded(
-        connection,
-        [
-            (result.day.channel_id, start, amount, int(quality), now * 1000, now)
-            for _, result in merged
-            for start, amount, quality in _superseded(result, zone)
-        ],
-    )
+    overruled: list[daybook.SupersededReading] = []
+    superseded: list[tuple[int, ...]] = []
+    for _, result in merged:
+        for row in _superseded(result, zone):
+            if result.overruled:
+                overruled.append(row)
+            else:
+                superseded.append((*row, now * 1000, now))
+    daybook.keep_superseded(connection, superseded)
+    daybook.keep_overruled(connection, overruled, received_at_ms=now * 1000)
     return len(new) + len(changed), len(changed)
 
 
-def _superseded(merged: Merged, zone: ZoneInfo) -> Iterator[tuple[int, int, Quality]]:
+def _superseded(merged: Merged, zone: ZoneInfo) -> Iterator[daybook.SupersededReading]:
     begins_at, ends_at = day_bounds(numbered_day(merged.day.day), zone)
+    length_s = (ends_at - begins_at) // merged.superseded_slots
     for index, amount, quality in merged.superseded:
-        yield (
-            begins_at + index * ((ends_at - begins_at) // merged.superseded_slots),
-            amount,
-            quality,
-        )
+        yield merged.day.channel_id, begins_at + index * length_s, amount, int(quality)
 
 
 def _each(

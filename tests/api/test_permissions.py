@@ -37,6 +37,8 @@ DECISIONS: dict[str, frozenset[str]] = {
     "GET /profile": SIGNED_IN,
     "GET /profile/{meter_id:str}": OWNER | STAFF,
     "GET /profile/{meter_id:str}/consumption": OWNER | STAFF,
+    "GET /profile/{meter_id:str}/readings": STAFF,
+    "POST /profile/{meter_id:str}/readings": frozenset(),
     "GET /management-dashboard": STAFF,
     "GET /management-dashboard/region": STAFF,
     "GET /management-dashboard/silent": STAFF,
@@ -130,6 +132,8 @@ DECISIONS: dict[str, frozenset[str]] = {
     "GET /admin/unclaimed-devices": STAFF,
     "GET /admin/unclaimed-meters": STAFF,
     "GET /admin/conflicts": STAFF,
+    "GET /admin/packet-meters/{meter_id:int}/readings": STAFF,
+    "PATCH /admin/packet-meters/{meter_id:int}/readings": STAFF,
     **{
         f"{method} /admin/{path}": ADMIN
         for path, methods in {

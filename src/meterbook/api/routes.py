@@ -25,6 +25,7 @@ from meterbook.api import (
     meter_models,
     meter_points,
     octopus,
+    reading_edits,
     registers,
     sites,
     users,
@@ -111,6 +112,8 @@ OPERATORS = _routes_for(
     routes=[
         meter_points.unclaimed_meters,
         meter_points.conflicting_readings,
+        reading_edits.readings_of_day,
+        reading_edits.change_readings,
         devices.unclaimed_devices,
     ],
 )

@@ -1,5 +1,6 @@
 """What bodies and parameters may hold: limits that the schema shows and every route keeps."""
 
+from enum import StrEnum
 from typing import Annotated, Any
 
 import msgspec
@@ -33,6 +34,13 @@ MeasurementName = Annotated[
     str, msgspec.Meta(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", examples=["current"])
 ]
 Coordinate = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
+
+
+class Flow(StrEnum):
+    """Which way the energy goes, as the customer sees it."""
+
+    IMPORT = "import"
+    EXPORT = "export"
 
 
 def given(body: msgspec.Struct) -> dict[str, Any]:

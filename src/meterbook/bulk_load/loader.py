@@ -235,7 +235,8 @@ def _load_over(
                 continue
             differing += _differing(stored, day)
             if len(stored.intervals) == len(day.intervals):
-                wanted.append(merge(day, stored).day)  # the book's values over the file's
+                # The book's values over the file's.
+                wanted.append(merge(day, stored, edits_stand=False).day)
         days = wanted
     written, revised = put_into_ledger(
         connection, days, existing=existing, now=now, reason=REASON, zone=zone
@@ -329,6 +330,4 @@ def _readings(columns: ReadingColumns) -> list[Reading]:
 def keep_superseded(connection: sa.Connection, readings: Sequence[Reading], *, now: int) -> None:
     """Keep readings that others took the place of; the same file again brings no second copy."""
     rows = [(r.channel_id, r.starts_at, r.amount, int(r.quality)) for r in readings]
-    known = daybook.superseded_among(connection, rows)
-    unknown = [row for row in dict.fromkeys(rows) if row not in known]
-    daybook.keep_superseded(connection, [(*row, now * 1000, now) for row in unknown])
+    daybook.keep_superseded_once(connection, rows, received_at_ms=now * 1000)

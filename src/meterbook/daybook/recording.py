@@ -6,13 +6,16 @@ from functools import lru_cache
 
 import sqlalchemy as sa
 
-from meterbook.domain.readings import Quality, Reading
+from meterbook.domain.readings import Quality, Reading, overrules
 from meterbook.storage.database import Database
 from meterbook.storage.dialects import batch, batch_parameters, batch_source
 from meterbook.storage.tables import superseded_readings
 
 PacketRow = tuple[int, int, int, str | None]
 """meter_id, starts_at, energy_wh, SHA-256 of the key it came with."""
+
+SupersededReading = tuple[int, int, int, int]
+"""channel_id, starts_at, amount, quality."""
 
 _PACKET_COLUMNS = {
     "meter_id": "bigint", "starts_at": "bigint", "energy_wh": "bigint", "key_hash": "text",
@@ -28,6 +31,8 @@ class Recorded(Enum):
     NEW = "new"
     REPEATED = "repeated"
     REPLACED = "replaced"
+    OVERRULED = "overruled"
+    """An edit stands; the reading is kept beside it."""
 
 
 class ConcurrentChangeError(RuntimeError):
@@ -90,6 +95,7 @@ def record_readings(
     stored = {key: row for key, row in before.items() if (*key, *row) not in ours}
     outcomes: list[Recorded] = []
     superseded: list[tuple[int, ...]] = []
+    overruled: list[SupersededReading] = []
     for reading in readings:
         key = (reading.starts_at, reading.channel_id)
         new = (reading.amount, int(reading.quality), received_at_ms)
@@ -98,6 +104,10 @@ def record_readings(
             outcomes.append(Recorded.NEW)
         elif old[:2] == new[:2]:
             outcomes.append(Recorded.REPEATED)
+            continue
+        elif overrules(Quality(old[1]), reading.quality):
+            outcomes.append(Recorded.OVERRULED)
+            overruled.append((reading.channel_id, reading.starts_at, *new[:2]))
             continue
         else:
             outcomes.append(Recorded.REPLACED)
@@ -109,7 +119,32 @@ def record_readings(
     )
     _update(connection, {key: row for key, row in changed.items() if key in before}, before)
     keep_superseded(connection, superseded)
+    keep_overruled(connection, overruled, received_at_ms=received_at_ms)
     return outcomes
+
+
+def put_in_place(
+    connection: sa.Connection, place: Reading, *, is_known: bool, received_at_ms: int
+) -> None:
+    """
+    Let the reading count in its interval whatever counts there, which is kept.
+
+    :param is_known: False: its interval shall have no reading.
+    :raises ConcurrentChangeError: if another process recorded the interval in between.
+    """
+    before = _stored(connection, [place])
+    keep_superseded(
+        connection,
+        [(place.channel_id, key[0], *row, received_at_ms // 1000) for key, row in before.items()],
+    )
+    key = (place.starts_at, place.channel_id)
+    shall = {key: (place.amount, int(place.quality), received_at_ms)} if is_known else {}
+    if not before:
+        _insert(connection, shall, received_at_ms)
+    elif is_known:
+        _update(connection, shall, before)
+    else:
+        _delete(connection, key, before[key])
 
 
 def record_running(
@@ -150,21 +185,59 @@ def keep_superseded(connection: sa.Connection, rows: Sequence[tuple[int, ...]]) 
         )
 
 
-def superseded_among(
-    connection: sa.Connection, rows: Sequence[tuple[int, int, int, int]]
-) -> set[tuple[int, int, int, int]]:
-    """Return which (channel_id, starts_at, amount, quality) are kept as superseded already."""
+def keep_superseded_once(
+    connection: sa.Connection, rows: Sequence[SupersededReading], *, received_at_ms: int
+) -> None:
+    """Keep readings that do not count; of one that is kept already no second copy."""
     if not rows:
-        return set()
+        return
     columns = dict.fromkeys(("channel_id", "starts_at", "amount", "quality"), "bigint")
+    known = {(*key, *kept) for key, kept in _kept(connection, columns, rows)}
+    unknown = [row for row in dict.fromkeys(rows) if row not in known]
+    now = received_at_ms // 1000
+    keep_superseded(connection, [(*row, received_at_ms, now) for row in unknown])
+
+
+def keep_overruled(
+    connection: sa.Connection, rows: Sequence[SupersededReading], *, received_at_ms: int
+) -> None:
+    """Keep readings that arrived after an edit; what arrived there last, again, changes nothing."""
+    last = last_arrived(connection, [row[:2] for row in rows])
+    kept = []
+    for row in rows:
+        if last.get(row[:2]) != row[2:]:
+            kept.append((*row, received_at_ms, received_at_ms // 1000))
+        last[row[:2]] = row[2:]
+    keep_superseded(connection, kept)
+
+
+def last_arrived(
+    connection: sa.Connection, keys: Sequence[tuple[int, int]]
+) -> dict[tuple[int, int], tuple[int, int]]:
+    """
+    Return what arrived last in each interval and does not count; edits have not arrived.
+
+    :param keys: (channel_id, starts_at) each.
+    :returns: amount and quality by key; of an interval where nothing is kept, nothing.
+    """
+    if not keys:
+        return {}
+    columns = {"channel_id": "bigint", "starts_at": "bigint"}
+    kept = _kept(connection, columns, sorted({*keys}))
+    return {key: last for key, last in kept if last[1] != Quality.EDITED}
+
+
+def _kept(
+    connection: sa.Connection, columns: dict[str, str], rows: Sequence[tuple[int, ...]]
+) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     source, parameters = batch(connection, columns=columns, rows=rows)
     same = " AND ".join(f"kept.{name} = batch.{name}" for name in columns)
     statement = f"""
         SELECT kept.channel_id, kept.starts_at, kept.amount, kept.quality
-        FROM {source} CROSS JOIN superseded_readings AS kept WHERE {same}
+        FROM {source} CROSS JOIN superseded_readings AS kept WHERE {same} ORDER BY kept.id
     """  # noqa: S608 built from our own names only
     found = connection.execute(sa.text(statement), parameters)
-    return {(row[0], row[1], row[2], row[3]) for row in found}
+    return [((row[0], row[1]), (row[2], row[3])) for row in found]
 
 
 def _stored(
@@ -223,6 +296,17 @@ def _update(
         for key, row in sorted(rows.items())
     ]
     if connection.execute(statement, keyed).rowcount != len(rows):
+        raise ConcurrentChangeError
+
+
+def _delete(connection: sa.Connection, key: tuple[int, int], before: tuple[int, int, int]) -> None:
+    statement = sa.text("""
+        DELETE FROM daybook WHERE starts_at = :starts_at AND channel_id = :channel_id
+          AND amount = :was_amount AND quality = :was_quality AND received_at_ms = :was_received
+    """)
+    names = ("starts_at", "channel_id", "was_amount", "was_quality", "was_received")
+    asked = dict(zip(names, (*key, *before), strict=True))
+    if connection.execute(statement, asked).rowcount != 1:
         raise ConcurrentChangeError
 
 

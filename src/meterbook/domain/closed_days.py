@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from meterbook.domain.reading_columns import IntColumn, QualityColumn
-from meterbook.domain.readings import Quality
+from meterbook.domain.readings import Quality, overrules
 
 
 class ClosedDay(msgspec.Struct, frozen=True, gc=False):
@@ -111,29 +111,48 @@ class Merged(msgspec.Struct, frozen=True):
     """(interval index, amount, quality) of readings that no longer count."""
     superseded_slots: int
     """How many intervals the day has that those are of."""
+    overruled: bool = False
+    """Whether readings among those never counted: they came after an edit that stands."""
 
 
-def merge(earlier: ClosedDay, later: ClosedDay) -> Merged:
+def merge(earlier: ClosedDay, later: ClosedDay, *, edits_stand: bool = True) -> Merged:
     """
     Return the day with the later readings laid over the earlier ones.
 
-    Where the two have intervals of different length, the later ones count only if none is
-    missing: a known total never shrinks to the half hour that happened to come in.
+    What was edited stands against whatever was not. Where the two have intervals of different
+    length, the later ones count only if none is missing: a known total never shrinks to the half
+    hour that happened to come in.
+
+    :param edits_stand: False: the later ones count even where the earlier ones were edited.
     """
     if len(earlier.intervals) != len(later.intervals):
-        whole = later.missing == 0
+        overruled = edits_stand and _is_edited(earlier) and not _is_edited(later)
+        whole = later.missing == 0 and not overruled
         loser = earlier if whole else later
-        return Merged(later if whole else earlier, _readings(loser), len(loser.intervals))
+        return Merged(
+            later if whole else earlier, _readings(loser), len(loser.intervals), not whole
+        )
     intervals = list(earlier.intervals)
     qualities = [earlier.quality_of(i) for i in range(len(intervals))]
     superseded = []
+    overruled = False
     for index, amount, quality in _readings(later):
-        old = intervals[index]
-        if old is not None and (old, qualities[index]) != (amount, quality):
-            superseded.append((index, old, qualities[index]))
+        old, old_quality = intervals[index], qualities[index]
+        if old is None or (old, old_quality) == (amount, quality):
+            pass
+        elif edits_stand and overrules(old_quality, quality):
+            superseded.append((index, amount, quality))
+            overruled = True
+            continue
+        else:
+            superseded.append((index, old, old_quality))
         intervals[index], qualities[index] = amount, quality
     merged = closed_day(earlier.channel_id, earlier.day, intervals=intervals, qualities=qualities)
-    return Merged(merged, superseded, len(intervals))
+    return Merged(merged, superseded, len(intervals), overruled)
+
+
+def _is_edited(day: ClosedDay) -> bool:
+    return Quality.EDITED in (day.qualities or [day.quality])
 
 
 def _readings(day: ClosedDay) -> list[tuple[int, int, Quality]]:

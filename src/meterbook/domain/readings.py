@@ -44,6 +44,11 @@ QUALITY_WORDS = {
 ESTIMATED = frozenset({Quality.ESTIMATED_LIKE_DAY, Quality.ESTIMATED_INTERPOLATED})
 
 
+def overrules(standing: Quality, arriving: Quality) -> bool:
+    """Say whether what stands counts on: an edit does, until another edit."""
+    return standing is Quality.EDITED and arriving is not Quality.EDITED
+
+
 class Flow(IntEnum):
     """Direction of energy as the customer sees it; ESPI's flowDirection, OBIS 1.8.0 and 2.8.0."""
 

@@ -18,6 +18,8 @@ class Conflict(msgspec.Struct, frozen=True):
     meter_id: int | None
     """The meter whose packets go to the channel; null where none do."""
     measurement: str
+    day: str
+    """On the meter's clock."""
     starts_at: str
     unit: str
     """Of both values: Wh, or thousandths of another unit."""
@@ -51,6 +53,7 @@ def conflicts(connection: sa.Connection, *, limit: int, offset: int = 0) -> list
             row.id,
             meter_of.get(row.channel_id),
             row.measurement,
+            local_day(row.starts_at, time_zone(row.zone)).isoformat(),
             utc_text(row.starts_at),
             row.unit,
             row.amount,

@@ -13,6 +13,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Redirect, Response, Template
 
 from meterbook.access import Caller, book_of, visible_meter
+from meterbook.api.wire import Flow
 from meterbook.domain.local_days import time_zone
 from meterbook.domain.periods import (
     Resolution,
@@ -29,13 +30,6 @@ from meterbook.web.pages import rendered, sign_in_first, wants_page
 
 FirstDay = Annotated[date | None, QueryParameter(name="from")]
 EndDay = Annotated[date | None, QueryParameter(name="to")]
-
-
-class Flow(StrEnum):
-    """Which way the energy goes, as the customer sees it."""
-
-    IMPORT = "import"
-    EXPORT = "export"
 
 
 class Form(StrEnum):

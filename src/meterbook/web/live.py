@@ -10,13 +10,13 @@ from litestar.params import FromPath, FromQuery, PathParameter
 from litestar.response import ServerSentEvent
 
 from meterbook.access import Caller, book_of, visible_meter
+from meterbook.api.wire import Flow
 from meterbook.queries.meter_places import export_place
 from meterbook.queries.site_list import listed_sites
 from meterbook.registry.accounts import Account
 from meterbook.registry.hosts import host
 from meterbook.registry.locations import location
 from meterbook.registry.tokens import secret_hash
-from meterbook.web.consumption import Flow
 from meterbook.web.dashboard import PATH, STAFF
 from meterbook.web.hosts import ID_MAX
 from meterbook.web.live_streams import REGIONS, LiveStreams, TooManyStreamsError, Topic, Watched

@@ -16,8 +16,10 @@ from meterbook.charts.spark import Spark, spark
 from meterbook.charts.theme import Figure
 from meterbook.domain.meter_ids import dashed
 from meterbook.queries.meter_overview import Latest, MeterOverview, Overview, meter_overview
+from meterbook.registry.accounts import Account
 from meterbook.registry.meter_points import change_meter_point
 from meterbook.web.consumption_charts import Row, bars, table_rows
+from meterbook.web.dashboard import STAFF
 from meterbook.web.formats import age, clock, day, separators
 from meterbook.web.pages import rendered, sign_in_first, wants_page
 
@@ -42,6 +44,8 @@ class MeterPage(msgspec.Struct, frozen=True):
     meter: str
     """With dashes."""
     is_own: bool
+    may_edit: bool
+    """Whether the reader may correct its readings."""
     overview: MeterOverview
     latest: LatestInWords | None
     missing_share: float
@@ -74,7 +78,8 @@ def meter_page(
         overview = meter_overview(connection, place=place, now=now)
     if not page_wanted:
         return Response(overview.meter)
-    page = _page(overview, is_own=place.account_id == account.id, interval_s=place.interval_s)
+    is_own = place.account_id == account.id
+    page = _page(overview, is_own=is_own, reader=account, interval_s=place.interval_s)
     return rendered(request, caller, "meter.html", page=page)
 
 
@@ -101,13 +106,14 @@ def name_meter(
     return Redirect(f"/profile/{place.meter_id}", status_code=303)
 
 
-def _page(overview: Overview, *, is_own: bool, interval_s: int) -> MeterPage:
+def _page(overview: Overview, *, is_own: bool, reader: Account, interval_s: int) -> MeterPage:
     meter = overview.meter
     ended = meter.quality.known_intervals + meter.quality.missing_intervals
     drawn = bars(overview.today, overview.yesterday, interval_s=interval_s)
     return MeterPage(
         meter=dashed(meter.meter_id),
         is_own=is_own,
+        may_edit=reader.role in STAFF,
         overview=meter,
         latest=None if meter.latest is None else _in_words(meter.latest),
         missing_share=meter.quality.missing_intervals / ended if ended else 0.0,
