@@ -7,6 +7,7 @@ that a bomb costs neither memory nor disk.
 
 import gzip
 import io
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ MEMBERS_MAX = 1_000
 RATIO_MAX = 200  # readings pack 5 to 40 times; a bomb 1,000 times
 RATIO_FREE_BYTES = 64 << 20  # a small file may be packed as well as it likes
 _READINGS = {".csv", ".tsv", ".parquet", ".pq", ".zip", ".gz", ".zst"}
+_ZSTD_STEP_BYTES = 1 << 10  # of a bomb become 32 MiB at most
 _ZIP, _GZIP, _ZSTD = b"PK\x03\x04", b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
@@ -32,7 +34,8 @@ class FileSource(msgspec.Struct, frozen=True):
     """One readable file, perhaps packed in another; it can be opened again and again."""
 
     path: Path
-    member: str | None = None
+    member: zipfile.ZipInfo | None = None
+    """Of a zip; two of them may have the same name."""
     packing: str | None = None
     arriving: Arrival | None = None
     """Where it may still be on its way: then to read it may wait."""
@@ -40,15 +43,15 @@ class FileSource(msgspec.Struct, frozen=True):
     @property
     def name(self) -> Path:
         """What errors call it."""
-        return self.path if self.member is None else self.path / self.member
+        return self.path if self.member is None else self.path / self.member.filename
 
     @property
     def may_be_passed_over(self) -> bool:
         """Whether it lies in an archive, with a name that promises no readings."""
         if self.member is None:
             return False
-        inside = PurePosixPath(self.member)
-        is_hidden = inside.name.startswith(".") or inside.parts[0] == "__MACOSX"
+        inside = PurePosixPath(self.member.filename)
+        is_hidden = inside.name.startswith(".") or inside.parts[:1] == ("__MACOSX",)
         return is_hidden or inside.suffix.lower() not in _READINGS
 
     def whole_path(self) -> Path:
@@ -78,22 +81,21 @@ class FileSource(msgspec.Struct, frozen=True):
                     limited = _Limited(stream, self.name, min(bytes_max, UNPACKED_BYTES_MAX))
                     yield cast("BinaryIO", io.BufferedReader(limited, 1 << 20))
         except (
-            zipfile.BadZipFile, zlib.error, gzip.BadGzipFile, zstandard.ZstdError, EOFError,
-            RuntimeError,
+            zipfile.BadZipFile, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zstandard.ZstdError,
+            EOFError, RuntimeError,
         ) as error:  # fmt: skip
             raise BrokenFileError(self.name, f"cannot be unpacked: {error}") from None
 
     @contextmanager
     def _unpacked(self, file: BinaryIO) -> Iterator[IO[bytes]]:
-        if self.packing == "zip":
-            with zipfile.ZipFile(file) as archive, archive.open(self.member or "") as stream:
+        if self.member is not None:
+            with zipfile.ZipFile(file) as archive, _member(archive, self.member) as stream:
                 yield stream
         elif self.packing == "gzip":
             with gzip.open(file) as stream:
                 yield cast("IO[bytes]", stream)
         else:
-            with zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(file) as stream:
-                yield cast("IO[bytes]", stream)
+            yield cast("IO[bytes]", _Unzstd(file))
 
 
 def sources_of(path: Path, arriving: Arrival | None = None) -> list[FileSource]:
@@ -122,7 +124,49 @@ def sources_of(path: Path, arriving: Arrival | None = None) -> list[FileSource]:
         raise BrokenFileError(path, f"holds more than {MEMBERS_MAX} files")
     if any(entry.flag_bits & 1 for entry in members):
         raise BrokenFileError(path, "is encrypted")
-    return [FileSource(path, entry.filename, "zip") for entry in members]
+    return [FileSource(path, entry, "zip") for entry in members]
+
+
+def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> IO[bytes]:
+    try:
+        return archive.open(entry)
+    except UnicodeDecodeError as error:
+        raise zipfile.BadZipFile(f"the name of a file in it is damaged: {error}") from None
+
+
+class _Unzstd(io.RawIOBase):
+    """What is packed in zstd frames; the library's own reader takes a cut one for the end."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__()
+        self._file = file
+        self._frame = _zstd_frame()
+        self._is_between = True
+        self._ready = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: object) -> int:
+        while not self._ready:
+            packed = self._frame.unused_data
+            if self._frame.eof:
+                self._frame, self._is_between = _zstd_frame(), True
+            packed = packed or self._file.read(_ZSTD_STEP_BYTES)
+            if not packed:
+                if self._is_between:
+                    return 0
+                raise EOFError("it ends too early")
+            self._is_between = False
+            self._ready = self._frame.decompress(packed)
+        view = memoryview(cast("bytearray", buffer))
+        count = min(len(view), len(self._ready))
+        view[:count], self._ready = self._ready[:count], self._ready[count:]
+        return count
+
+
+def _zstd_frame() -> "zstandard.ZstdDecompressionObj":
+    return zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj()
 
 
 class _Limited(io.RawIOBase):
