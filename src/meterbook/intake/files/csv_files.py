@@ -90,9 +90,9 @@ def _shape(source: FileSource, options: ParseOptions) -> GuessedShape:
         head = stream.read(HEAD_BYTES)
     if b"\x00" in head:
         raise BrokenFileError(source.name, "is not text")
+    if len(head) == HEAD_BYTES:
+        head = head[: head.rfind(b"\n") + 1] or head  # not to cut a letter of several bytes
     lines = _text(head).splitlines()
-    if len(head) == HEAD_BYTES and len(lines) > 1:
-        lines.pop()
     said = options.mapping
     said = merged(CsvMapping(unit=options.unit, stamp_is_end=options.stamp_is_end), said)
     try:
@@ -115,6 +115,8 @@ def _parts(stream: BinaryIO, name: Path) -> Iterator[tuple[bytes, int]]:
         cut = body.rfind(b"\n") + 1
         if len(body) - cut > LINE_BYTES_MAX:
             raise BrokenFileError(name, "has a line longer than any of readings", line=line)
+        if len(read) < PART_BYTES:
+            cut = len(body)  # the last line needs no line feed
         rest = body[cut:]
         if cut:
             yield body[:cut], line

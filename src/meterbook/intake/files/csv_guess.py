@@ -45,6 +45,8 @@ DATE = re.compile(
     re.ASCII,
 )
 TIME = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?(?:\s*[AaPp][Mm])?", re.ASCII)
+_CLOCK = re.compile(r"(?<!\d)\d{1,2}[:.]\d{2}(?!\d)", re.ASCII)
+_NUMBERED = re.compile(r"(.*?)(\d{1,4})(\D*)", re.ASCII)
 _OFFSET = re.compile(r"(?:Z|[+-]\d{2}:?\d{2})$")
 _NUMBER = {
     ".": re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII),
@@ -144,7 +146,7 @@ def guess_columns(
     if layout is None:
         layout = "wide" if wide and only_days and not time else "long"
     energy, export = (
-        (known.energy or numeric[-(wide or len(numeric)) :], "")
+        (known.energy or _of_day(numeric, columns, names, wide or len(numeric), guesses), "")
         if layout == "wide"
         else _amounts(numeric, known, guesses)
     )
@@ -161,6 +163,35 @@ def guess_columns(
     )  # fmt: skip
     guesses += _columns(names, mapping.columns)
     return _meaning(mapping, stamps, guesses)
+
+
+def _of_day(
+    numeric: Sequence[str],
+    columns: Sequence[Sequence[str]],
+    names: Sequence[str],
+    count: int,
+    guesses: list[Guess],
+) -> list[str]:
+    """Return the columns of a day's intervals among all that hold numbers."""
+    series: dict[tuple[str, str], list[str]] = {}
+    for name in numeric:
+        if match := _NUMBERED.fullmatch(name):
+            series.setdefault((match[1], match[3]), []).append(name)
+    fields = dict(zip(names, columns, strict=True))
+    # A delimiter at the end of each row makes a column without a name, and with nothing in it.
+    nameless = {name for number, name in enumerate(names, start=1) if name == str(number)}
+    told = [
+        name
+        for name in numeric
+        if name not in nameless or any(f.lower() not in EMPTY for f in fields[name])
+    ]
+    of_clock = [name for name in numeric if _CLOCK.search(name)]
+    for found in (of_clock, *series.values(), numeric, told):
+        if len(found) == count:
+            return list(found)
+    shown = f"{numeric[0]} ... {numeric[-1]}: {len(numeric)} columns, and {count} are a day"
+    guesses.append(Guess("energy", shown, is_ambiguous=True))
+    return list(numeric[-count:])
 
 
 def _columns(names: Sequence[str], used: Sequence[str]) -> list[Guess]:

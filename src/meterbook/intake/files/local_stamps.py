@@ -37,12 +37,15 @@ class LocalInstants(msgspec.Struct, frozen=True):
     """How many lie in an hour that does not exist."""
 
 
-def local_instants(stamps: IntColumn, *, zone: ZoneInfo, group: IntColumn) -> LocalInstants:
+def local_instants(
+    stamps: IntColumn, *, zone: ZoneInfo, group: IntColumn, are_ends: bool = False
+) -> LocalInstants:
     """
     Return the instants of local stamps.
 
     :param stamps: seconds since 1970-01-01 00:00 on the local clock, in the file's order.
     :param group: whose stamps they are, 0 or more: order counts within one group only, shape (n,).
+    :param are_ends: of intervals; then the first time that the clock skips is the last one's end.
     """
     if not len(stamps):
         return LocalInstants(stamps, 0, 0)
@@ -60,11 +63,15 @@ def local_instants(stamps: IntColumn, *, zone: ZoneInfo, group: IntColumn) -> Lo
     falls = (after < before)[near]
     instant = stamps - offsets[index]
     doubled, skipped = between & falls, between & ~falls
+    if are_ends:
+        last = skipped & (stamps == lows[near])
+        instant[last] = changes[near[last]]
+        skipped &= ~last
     instant[skipped] = NO_SUCH_TIME
     if doubled.any():
         early = stamps - offsets[near]
-        first = _is_first(stamps, group, doubled)
-        instant[doubled & first] = early[doubled & first]
+        early_ones = doubled & _is_first(stamps, group, doubled)
+        instant[early_ones] = early[early_ones]
     return LocalInstants(instant, int(doubled.sum()), int(skipped.sum()))
 
 

@@ -16,13 +16,15 @@ import polars.selectors as cs
 from meterbook.domain.local_days import is_zone, time_zone
 from meterbook.domain.meter_ids import METER_ID_MAX
 from meterbook.domain.reading_columns import IntColumn, QualityColumn, distinct
-from meterbook.domain.readings import HALF_HOUR_S, QUALITY_WORDS, Flow, Quality
+from meterbook.domain.readings import QUALITY_WORDS, Flow, Quality
 from meterbook.domain.units import kwh_column_to_wh
-from meterbook.intake.files.csv_guess import EMPTY, ESTIMATED
+from meterbook.intake.files.csv_guess import ESTIMATED
 from meterbook.intake.files.csv_mapping import CsvMapping
 from meterbook.intake.files.local_stamps import NO_SUCH_TIME, local_instants
 from meterbook.intake.files.parsed import DAY_S, OWN, PartBuilder, Series
 from meterbook.intake.files.plain_rows import PlainRows
+from meterbook.intake.files.row_lengths import OddLengthError, kept_lengths, row_length
+from meterbook.intake.files.table_numbers import numbers_of
 from meterbook.intake.files.table_stamps import StampReader, Stamps
 
 _KWH = {"wh": 0.001, "kwh": 1.0, "mwh": 1000.0}
@@ -31,8 +33,7 @@ _FLOWS = {
     "export": Flow.EXPORT, "generation": Flow.EXPORT, "19": Flow.EXPORT,
 }  # fmt: skip
 _QUALITIES = {word: int(quality) for quality, word in QUALITY_WORDS.items()}
-_DAY_LENGTHS_S = (82_800, 86_400, 90_000)
-_MINUTES = (1, 2, 3, 5, 6, 10, 12, 15, 20, 30, 60, 1440)
+_FLOWS_TOLD_MAX = 20
 _METERS_MANY = 3
 NAME_CHARACTERS_MAX = 64
 NO_METER = "names no meter, or with more than 64 characters"
@@ -48,6 +49,7 @@ class TableReader:
         self._zone = time_zone(mapping.zone) if mapping.zone else zone
         minutes = mapping.interval_minutes
         self._interval_s = None if minutes is None else minutes * 60
+        self._odd = ""
         self._stamps = StampReader(mapping)
         self._ends = StampReader(msgspec.structs.replace(mapping, stamp=mapping.ends, time=""))
 
@@ -83,7 +85,9 @@ class TableReader:
         instants, fine = self._instants(rows.wall_s, stamps, meters, fine, lines)
         if not fine.any():
             return
-        length_s = self._length(instants[fine], meters[fine])
+        length_s = self._length(instants, meters, fine, lines, are_days=False)
+        if not length_s:
+            return
         if self._mapping.stamp_is_end:
             instants = instants - length_s
         picked = slice(None) if fine.all() else np.flatnonzero(fine)
@@ -110,7 +114,8 @@ class TableReader:
         instants, fine = self._instants(seconds, stamps, meters, fine, lines)
         if not fine.any():
             return
-        lengths, fine = self._lengths(table, instants, meters, fine, lines)
+        self._leave_out_flows(table, lines)
+        lengths, fine = self._lengths(table, stamps, instants, meters, fine, lines)
         if self._mapping.stamp_is_end:
             instants = instants - lengths
         qualities = self._qualities(table, lines)
@@ -137,6 +142,7 @@ class TableReader:
         fine: Mask,
     ) -> None:
         columns = self._mapping.energy or []
+        self._leave_out_flows(table, lines)
         interval_s = self._interval_s or DAY_S // len(columns)
         count = len(columns)
         flows = np.repeat(self._flows(table, Flow.IMPORT), count)
@@ -213,7 +219,10 @@ class TableReader:
         if stamps.is_instant:
             return seconds, fine
         found = np.zeros(len(seconds), dtype=np.int64)
-        local = local_instants(seconds[fine], zone=self._zone, group=group[fine])
+        local = local_instants(
+            seconds[fine], zone=self._zone, group=group[fine],
+            are_ends=bool(self._mapping.stamp_is_end) and nothing is None,
+        )  # fmt: skip
         found[fine] = local.instant
         skipped = fine & (found == NO_SUCH_TIME)
         if local.doubled:
@@ -229,6 +238,7 @@ class TableReader:
     def _lengths(
         self,
         table: pl.DataFrame,
+        stamps: Stamps,
         instants: IntColumn,
         group: IntColumn,
         fine: Mask,
@@ -236,27 +246,34 @@ class TableReader:
     ) -> tuple[IntColumn, Mask]:
         """Return the length of each interval, 86400 for a local day, and which rows have one."""
         if not self._mapping.ends:
-            length_s = self._length(instants[fine], group[fine])
-            return np.full(len(instants), length_s, dtype=np.int64), fine
+            are_days = not self._mapping.time and _are_days(table[self._mapping.stamp or ""])
+            length_s = self._length(instants, group, fine, lines, are_days=are_days)
+            return np.full(len(instants), length_s, dtype=np.int64), fine & (length_s > 0)
         ends = self._ends.read(table)
         there = fine & ~np.isnan(ends.seconds)
         seconds = np.where(there, ends.seconds, 0).astype(np.int64)
-        ends_at, there = self._instants(seconds, ends, group, there, lines)
-        lengths = np.where(there, ends_at - instants, 0)
-        lengths = np.where(np.isin(lengths, _DAY_LENGTHS_S), DAY_S, lengths)
-        known = there & np.isin(lengths, np.array(_MINUTES) * 60)
+        ends_at, told = self._instants(seconds, ends, group, there, lines, nothing=there)
+        lengths = kept_lengths(ends_at - instants, told)
+        if not (stamps.is_instant or ends.is_instant):
+            # Where the clock changes a file may reckon the end instead of looking at the clock.
+            walls = kept_lengths(seconds - np.nan_to_num(stamps.seconds).astype(np.int64), there)
+            lengths = np.where(lengths > 0, lengths, walls)
+        known = lengths > 0
         self._reject(fine & ~known, lines, "has an end that is no interval after its start")
         return lengths, known
 
-    def _length(self, instants: IntColumn, group: IntColumn) -> int:
+    def _length(
+        self, instants: IntColumn, group: IntColumn, fine: Mask, lines: IntColumn, *, are_days: bool
+    ) -> int:
+        """Return the length of the rows' intervals, 0 if it is none of ours."""
         if self._interval_s is None:
-            steps = np.abs(np.diff(instants))[np.diff(group) == 0]
-            steps = steps[steps > 0]
-            lengths, counts = np.unique(steps, return_counts=True)
-            commonest = int(lengths[np.argmax(counts)]) if len(lengths) else HALF_HOUR_S
-            minutes = min(_MINUTES, key=lambda m: abs(m * 60 - commonest))
-            self._interval_s = minutes * 60
-            self._builder.note(f"intervals are {minutes} minutes long")
+            try:
+                self._interval_s = row_length(instants[fine], group[fine], are_days=are_days)
+                self._builder.note(f"intervals are {self._interval_s // 60} minutes long")
+            except OddLengthError as error:
+                self._interval_s, self._odd = 0, str(error)
+        if not self._interval_s:
+            self._reject(fine, lines, self._odd)
         return self._interval_s
 
     def _amounts(
@@ -320,6 +337,16 @@ class TableReader:
             list(_FLOWS), [int(flow) for flow in _FLOWS.values()], default=0, return_dtype=pl.Int64
         ).to_numpy()
 
+    def _leave_out_flows(self, table: pl.DataFrame, lines: IntColumn) -> None:
+        if not self._mapping.flow:
+            return
+        words = table[self._mapping.flow].cast(pl.String).fill_null("").str.to_lowercase()
+        strange = pl.DataFrame({"word": words, "line": lines}).filter(~words.is_in(list(_FLOWS)))
+        kinds = strange.group_by("word").agg(pl.len(), first=pl.col("line").min()).sort("first")
+        for number, (word, count, first) in enumerate(kinds.rows()):
+            what = f"flow {word[:20]!r}" if number < _FLOWS_TOLD_MAX else "other flows"
+            self._builder.leave_out(f"rows of {what}", first, count=count)
+
     def _qualities(self, table: pl.DataFrame, lines: IntColumn) -> QualityColumn:
         found = self._worded_qualities(table, lines)
         if not self._mapping.estimated:
@@ -352,22 +379,10 @@ class TableReader:
             self._builder.reject(int(lines[rows[1000]]), reason, count=len(rows) - 1000)
 
 
-def numbers_of(column: pl.Series, decimal: str) -> tuple[npt.NDArray[np.float64], Mask]:
-    """Return the numbers of a column, NaN where there is none, and which fields are empty."""
-    if column.dtype != pl.String:
-        if not column.dtype.is_numeric():
-            column = pl.Series(column.name, [None] * len(column), dtype=pl.Float64)
-            return column.to_numpy(), np.zeros(len(column), dtype=bool)
-        numbers = column.cast(pl.Float64).fill_nan(None)
-        return numbers.fill_null(np.nan).to_numpy(), numbers.is_null().to_numpy()
-    texts = column
-    if decimal == ",":
-        texts = texts.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
-    found = texts.cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()
-    if not np.isnan(found).any():
-        return found, np.zeros(len(found), dtype=bool)
-    empty = column.fill_null("").str.to_lowercase().is_in(list(EMPTY)).to_numpy()
-    return found, empty
+def _are_days(column: pl.Series) -> bool:
+    if column.dtype == pl.String:
+        return not column.str.contains(":", literal=True).any()
+    return column.dtype == pl.Date
 
 
 def _named(text: str) -> tuple[str, str] | None:
