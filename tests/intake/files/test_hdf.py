@@ -84,3 +84,17 @@ def test_a_wrong_row_is_rejected(tmp_path: Path, row: str, reason: str) -> None:
     [(line, told)] = read_file(hdf(tmp_path / "a.csv", row)).reasons
     assert line == 2
     assert reason in told
+
+
+def test_rows_that_are_there_twice_are_rounded_alike(tmp_path: Path) -> None:
+    header = "MPRN,Meter Serial Number,Read Value,Read Type,Read Date and End Time\n"
+    rows = "".join(
+        f"10000000001,1,0.417,Active Import Interval (kW),02-06-2023 {hour:02d}:{minute}\n"
+        for hour in range(23, 0, -1)
+        for minute in ("30", "00")
+    )
+    (tmp_path / "once.csv").write_text(header + rows)
+    (tmp_path / "twice.csv").write_text(header + rows + rows)
+    once, twice = (read_file(tmp_path / name) for name in ("once.csv", "twice.csv"))
+    assert (twice.summary.repeated, twice.summary.conflicts) == (46, 0)
+    assert once.energies() == twice.energies()

@@ -128,3 +128,35 @@ def test_edifact_that_is_cut_off_is_rejected(shared_data: Path, tmp_path: Path) 
     text = (shared_data / "mscons_edifact" / "MSCONS_TL_SAMPLE02_first_day.txt").read_text()
     (tmp_path / "a.txt").write_text(text[: text.index("UNT+")])
     assert "cut off" in read_file(tmp_path / "a.txt").reasons[0][1]
+
+
+def dials(stamp: str, *kwh: tuple[str, float]) -> str:
+    clock = f"0-0:1.0.0({stamp})\r\n" if stamp else ""
+    lines = "".join(f"1-0:1.8.{rate}({energy:010.3f}*kWh)\r\n" for rate, energy in kwh)
+    return f"/ABC5x\r\n\r\n{clock}0-0:96.1.1(4142)\r\n{lines}!\r\n"
+
+
+def test_a_total_beside_its_tariffs_is_not_added_to_them(tmp_path: Path) -> None:
+    file = tmp_path / "telegrams"
+    file.write_text(
+        dials("240101000000W", ("0", 150), ("1", 100), ("2", 50))
+        + dials("240101003000W", ("0", 151), ("1", 101), ("2", 50))
+    )
+    assert read_file(file, as_format="dsmr").energies() == {"AB import": 1.0}
+
+
+def test_four_tariffs_are_added_up(tmp_path: Path) -> None:
+    file = tmp_path / "telegrams"
+    file.write_text(
+        dials("240101000000W", *((rate, 10) for rate in "1234"))
+        + dials("240101003000W", *((rate, 11) for rate in "1234"))
+    )
+    assert read_file(file, as_format="dsmr").energies() == {"AB import": 4.0}
+
+
+def test_a_stream_without_times_tells_its_last_dial_only(tmp_path: Path) -> None:
+    file = tmp_path / "telegrams"
+    file.write_text("".join(dials("", ("1", number)) for number in range(100)))
+    read = read_file(file, as_format="dsmr")
+    assert read.left_out == {"dial readings of telegrams without time": 100}
+    assert list(read.summary.notes) == ["dsmr AB: import dial 99.000 kWh without a time"]

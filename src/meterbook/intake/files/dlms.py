@@ -59,6 +59,7 @@ def read_dlms(source: FileSource, options: ParseOptions) -> Iterator[FilePart]:
     builder = PartBuilder(options, reading_kwh_max=SITE_KWH_MAX)
     samples = SampleKeeper(options.now)
     instants = _Instants(builder, _zone(options))
+    untimed: dict[Series, int] = {}
     count = 0
     for number, payload in _payloads(source):
         if payload is None:
@@ -73,9 +74,11 @@ def read_dlms(source: FileSource, options: ParseOptions) -> Iterator[FilePart]:
         except NoAxdrError as error:
             builder.reject(number, f"has a telegram that {error}")
         else:
-            _take(builder, samples, instants, found, number)
+            _take(builder, samples, instants, found, number, untimed)
     if not count:
         raise BrokenFileError(source.name, "holds no whole DLMS telegram")
+    for series, counter_wh in untimed.items():
+        builder.note(held(series, counter_wh, "without a time"))
     samples.flush(builder)
     yield builder.take()
 
@@ -92,6 +95,7 @@ def _take(
     instants: "_Instants",
     found: PushList,
     number: int,
+    untimed: dict[Series, int],
 ) -> None:
     dials = {flow: _dial_wh(found, code) for flow, code in _DIALS.items()}
     known = {flow: counter_wh for flow, counter_wh in dials.items() if counter_wh is not None}
@@ -108,7 +112,7 @@ def _take(
         if told is not None:
             samples.add(series, (told, counter_wh, number))
         elif found.clock is None:
-            builder.note(held(series, counter_wh, "without a time"))
+            untimed[series] = counter_wh
 
 
 def _dial_wh(found: PushList, code: str) -> int | None:

@@ -7,9 +7,9 @@ DSMR P1 telegrams (Netherlands, Belgium, Luxembourg): one, or a stream of many.
     1-0:1.8.1(000004.426*kWh)       dial values by tariff; 1.8 taken, 2.8 fed in
     !6EEE                           CRC-16 of everything from / to !
 
-The tariffs are added up: that Belgium numbers day and night the other way round changes nothing.
-Dial values become energy where there are several. A telegram whose CRC is wrong is rejected, one
-without CRC (before version 4) is taken at its word.
+Where there is no total (1.8.0), the tariffs are added up: that Belgium numbers day and night the
+other way round changes nothing. Dial values become energy where there are several. A telegram
+whose CRC is wrong is rejected, one without CRC (before version 4) is taken at its word.
 """
 
 import re
@@ -36,10 +36,8 @@ from meterbook.intake.files.sources import FileSource
 LINE_BYTES_MAX = 5_000
 TELEGRAM_BYTES_MAX = 64_000
 _OBJECT = re.compile(rb"(\d+-\d+:\d+\.\d+\.\d+)\(([^)]*)\)")
-_DIALS = {
-    b"1-0:1.8.0": Flow.IMPORT, b"1-0:1.8.1": Flow.IMPORT, b"1-0:1.8.2": Flow.IMPORT,
-    b"1-0:2.8.0": Flow.EXPORT, b"1-0:2.8.1": Flow.EXPORT, b"1-0:2.8.2": Flow.EXPORT,
-}  # fmt: skip
+_DIALS = {Flow.IMPORT: b"1-0:1.8.%d", Flow.EXPORT: b"1-0:2.8.%d"}
+_TARIFFS = range(1, 5)
 _NAMES = (b"0-0:96.1.1", b"0-0:96.1.0", b"0-0:42.0.0")
 _STAMP = b"0-0:1.0.0"
 _DIAL = re.compile(rb"(\d{1,9}(?:\.\d{1,6})?)\*(k?)Wh", re.IGNORECASE)
@@ -60,15 +58,18 @@ def read_dsmr(source: FileSource, options: ParseOptions) -> Iterator[FilePart]:
     """
     builder = PartBuilder(options, reading_kwh_max=SITE_KWH_MAX)
     samples = SampleKeeper(options.now)
+    untimed: dict[Series, int] = {}
     count = 0
     for telegram in _telegrams(source, builder):
         count += 1
         if telegram.crc and int(telegram.crc, 16) not in _sums(telegram.body):
             builder.reject(telegram.line, "has a telegram whose CRC does not fit")
             continue
-        _take(builder, samples, telegram)
+        _take(builder, samples, telegram, untimed)
     if not count:
         raise BrokenFileError(source.name, "holds no whole telegram")
+    for series, counter_wh in untimed.items():
+        builder.note(held(series, counter_wh, "without a time"))
     samples.flush(builder)
     yield builder.take()
 
@@ -98,26 +99,34 @@ def _telegrams(source: FileSource, builder: PartBuilder) -> Iterator[_Telegram]:
             builder.reject(begun.line, "has a telegram that is cut off")
 
 
-def _take(builder: PartBuilder, samples: SampleKeeper, telegram: _Telegram) -> None:
+def _take(
+    builder: PartBuilder, samples: SampleKeeper, telegram: _Telegram, untimed: dict[Series, int]
+) -> None:
     found = dict(_OBJECT.findall(telegram.body))
     name = _name(next((found[key] for key in _NAMES if found.get(key)), b""))
-    totals: dict[Flow, int] = {}
-    for key, flow in _DIALS.items():
-        match = _DIAL.fullmatch(found.get(key, b""))
-        if match:
-            exponent = 0 if match[2] else -3
-            energy_wh = kwh_to_wh(Decimal(match[1].decode()).scaleb(exponent))
-            totals[flow] = totals.get(flow, 0) + energy_wh
     instant = _instant(found.get(_STAMP, b"").decode("latin-1"))
-    for flow, counter_wh in totals.items():
+    for flow, code in _DIALS.items():
+        counter_wh = _counter_wh(found, code)
         series = Series("dsmr", name, flow)
+        if counter_wh is None:
+            continue
         if instant is None:
             builder.leave_out("dial readings of telegrams without time", telegram.line)
-            builder.note(held(series, counter_wh, "without a time"))
+            untimed[series] = counter_wh
         else:
             samples.add(series, (instant, counter_wh, telegram.line))
     others = sum(text.endswith(b"*m3") for text in found.values())
     builder.leave_out("gas and water", telegram.line, count=others)
+
+
+def _counter_wh(found: dict[bytes, bytes], code: bytes) -> int | None:
+    """Return the total of a flow, or the sum of its tariffs where there is none beside them."""
+    dials = {
+        rate: kwh_to_wh(Decimal(match[1].decode()).scaleb(0 if match[2] else -3))
+        for rate in (0, *_TARIFFS)
+        if (match := _DIAL.fullmatch(found.get(code % rate, b"")))
+    }
+    return dials.get(0, sum(dials.values())) if dials else None
 
 
 def _name(written: bytes) -> str:

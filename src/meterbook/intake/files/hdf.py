@@ -37,7 +37,7 @@ _KINDS = {
 }
 _MICRO_WH_IN_KWH = 10**9
 _MICRO = 10**6
-_MICRO_WH_MAX = 10**15  # a day of them stays within 64 bits
+_READ_VALUE_MAX = 10**6  # a day of them stays within 64 bits
 _ROWS_MAX = 2_000_000  # a file is one home's two years: 70,000
 
 Row = tuple[int, int, int]
@@ -82,13 +82,16 @@ def _take(builder: PartBuilder, rows: dict[Series, list[Row]], line: int, text: 
         builder.reject(line, "has a stamp that is not DD-MM-YYYY hh:mm")
         return
     try:
-        energy = int((Decimal(written) * factor * _MICRO_WH_IN_KWH).to_integral_value())
-    except (InvalidOperation, ValueError, OverflowError):
+        read_value = Decimal(written)
+    except InvalidOperation:
+        read_value = Decimal("NaN")
+    if not read_value.is_finite():
         builder.reject(line, "has a read value that is no number")
         return
-    if abs(energy) > _MICRO_WH_MAX:
+    if abs(read_value) > _READ_VALUE_MAX:
         builder.reject(line, "has a read value no home can have")
         return
+    energy = int((read_value * factor * _MICRO_WH_IN_KWH).to_integral_value())
     # A file that was passed on may have its MPRN painted over: then it names no meter.
     name = mprn if mprn.isdigit() and len(mprn) <= 16 else ""  # noqa: PLR2004 an MPRN has 11
     rows.setdefault(Series("mprn", name, flow), []).append((local, energy, line))
@@ -127,6 +130,9 @@ def _add(builder: PartBuilder, series: Series, rows: list[Row], zone: ZoneInfo) 
 
 def _rounded_by_day(micro_wh: IntColumn, starts: IntColumn, *, day: IntColumn) -> IntColumn:
     """Return whole Wh whose running total of each local day is rounded, shape (n,)."""
+    # What is there twice is rounded once, for it counts once.
+    once, row_of = np.unique(np.stack([day, starts, micro_wh]), axis=1, return_inverse=True)
+    day, starts, micro_wh = once
     order = np.lexsort((starts, day))
     rounded = np.empty(len(order), dtype=np.int64)
     begins = np.flatnonzero(np.r_[True, np.diff(day[order]) != 0]) if len(order) else order
@@ -136,7 +142,7 @@ def _rounded_by_day(micro_wh: IntColumn, starts: IntColumn, *, day: IntColumn) -
         # Half-even: half of all days end in half a Wh, which must not all go the same way.
         whole += (2 * rest > _MICRO) | ((2 * rest == _MICRO) & (whole % 2 == 1))
         rounded[rows] = np.diff(whole)
-    return rounded
+    return rounded[row_of.ravel()]
 
 
 def is_hdf(head: bytes, _name: Path) -> bool:

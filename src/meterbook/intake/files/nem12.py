@@ -44,6 +44,7 @@ _FLOWS = {"E": Flow.IMPORT, "B": Flow.EXPORT}
 _KWH = {"WH": -3, "KWH": 0, "MWH": 3}
 _QUALITY = re.compile(r"([AEFNSV])([0-9]{2})?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,12}(?:\.[0-9]{0,12})?|\.[0-9]{1,12})", re.ASCII)
+_WHOLE = re.compile(r"[0-9]+", re.ASCII)
 _MISSING = -1
 _MINUTES_OF_DAY = 1440
 QUALITIES = {
@@ -210,7 +211,7 @@ class _Reader:
             self._reject_day(line, "has a 400 record after a day whose quality is not V")
             return
         match = _QUALITY.fullmatch(fields[3]) if len(fields) > 3 else None  # noqa: PLR2004
-        if match is None or match[1] == "V" or not all(f.isdigit() for f in fields[1:3]):
+        if match is None or match[1] == "V" or not all(map(_WHOLE.fullmatch, fields[1:3])):
             self._reject_day(line, "must have first and last interval and a quality in a 400")
             return
         first, last = int(fields[1][:6]), int(fields[2][:6])

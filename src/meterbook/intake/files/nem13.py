@@ -103,7 +103,7 @@ def _take_read(builder: PartBuilder, line: int, fields: list[str], zone: ZoneInf
     builder.add(
         Series("nmi", name, _FLOWS[direction]),
         starts_at=np.array(marks[:-1], dtype=np.int64),
-        amount=np.array(energies, dtype=np.int64),
+        amount=[energy or 0 for energy in energies],
         quality=Quality.ESTIMATED_INTERPOLATED,
         lines=line,
     )

@@ -32,6 +32,7 @@ PART_READINGS = 500_000  # 16 MB of columns, a quarter of a second of other writ
 SITE_KWH_MAX = Decimal(1_000_000)
 """Of a half hour of a whole works: more is damage, in a format that names its unit itself."""
 REJECTED_KEPT_MAX = 1_000
+_WH_MAX = 1 << 62
 OWN = "meterbook"
 """Scheme of names that are Meterbook's own meter IDs."""
 
@@ -96,6 +97,13 @@ class ParseOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Of CSV and Parquet: what the person has confirmed."""
 
 
+def _whole(amount: IntColumn | Sequence[int]) -> IntColumn:
+    try:
+        return np.asarray(amount, dtype=np.int64)
+    except OverflowError:  # more than any interval may hold, which is looked at next
+        return np.array([max(min(one, _WH_MAX), -1) for one in amount], dtype=np.int64)
+
+
 class PartBuilder:
     """Gathers the readings of one file until there are enough for a part."""
 
@@ -144,7 +152,7 @@ class PartBuilder:
             [series],
             source=number,
             starts_at=starts,
-            amount=np.asarray(amount, dtype=np.int64),
+            amount=_whole(amount),
             quality=np.broadcast_to(np.asarray(quality, dtype=np.int8), starts.shape),
             lines=np.broadcast_to(np.asarray(lines, dtype=np.int64), starts.shape),
         )

@@ -23,6 +23,7 @@ _NOTIFICATION, _OCTETS = 0x0F, 0x09
 _BARE = (0x01, 0x02)  # an array or a structure without the notification around it
 _CIPHERED = {*range(0xC8, 0xE0), 0xE1, 0xE2}  # glo-, ded- and general ciphering
 _CODE_BYTES, _CLOCK_BYTES = 6, 12
+_SCALER_MAX = 12  # pico to tera
 _NO_DEVIATION, _DEVIATION_MAX = -0x8000, 14 * 60
 _CLOCK = "0.0.1.0.0"
 _VERSIONS = ("1.0.0.2.129", "1.1.0.2.129")
@@ -152,7 +153,7 @@ def _code(element: Element) -> str:
 
 def _scale(element: Element) -> tuple[int, int] | None:
     match element:
-        case [int(scaler), int(unit)]:
+        case [int(scaler), int(unit)] if abs(scaler) <= _SCALER_MAX:
             return scaler, unit
     return None
 
