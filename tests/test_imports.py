@@ -190,6 +190,23 @@ def test_a_household_writes_its_own_meters_only(database: Database, tmp_path: Pa
     assert run_import(database, own, request).status == "stored"
 
 
+def test_what_a_household_calls_its_meter_draws_nobody_elses_readings_there(
+    database: Database, tmp_path: Path
+) -> None:
+    with database.writing() as connection:
+        add_meters(connection, [12], zone="UTC", now=NOW)
+    file = written(tmp_path, TWO_DAYS.replace("\n8,", "\nneighbour,").replace("\n7,", "\nflat,"))
+    said = {"neighbour": 12, "flat": 12}
+    household = {"own_meters": frozenset({12})}
+    stored(database, file, meters=said, **household)
+    operators = {one.meter_id for one in stored(database, file).series}
+    assert 12 not in operators
+    # Nor is it told what number a name has that is known.
+    assert stored(database, file, meters=said, **household).series[0].meter_id == 12
+    again = run_import(database, file, msgspec.structs.replace(REQUEST, **household))
+    assert "not yours (flat, neighbour)" in (again.problem or "")
+
+
 def test_a_large_file_is_stored_in_parts_with_the_same_result(
     database: Database, second_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
