@@ -1,5 +1,6 @@
 """A file from its path into the books: found meters, one path for every format, all or nothing."""
 
+import os
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -337,3 +338,23 @@ def test_an_archive_with_nothing_known_or_something_broken_is_refused(
     database: Database, tmp_path: Path, members: dict[str, str], problem: str
 ) -> None:
     assert problem in refused(database, packed(tmp_path, **members))
+
+
+def test_a_file_is_logged_by_whatever_name_it_has(database: Database, tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/z\xe4hler.csv"))
+    path.write_text(TWO_DAYS)
+    assert stored(database, path).file == f"{tmp_path}/z?hler.csv"
+    assert stored(database, path, file_name="a\x00b.csv").file == "a?b.csv"
+    with database.reading() as connection:
+        logged = [one.report.file for one in logged_imports(connection)]
+    assert logged == ["a?b.csv", f"{tmp_path}/z?hler.csv"]
+
+
+def test_a_meters_name_may_be_padded_with_nothing(database: Database, tmp_path: Path) -> None:
+    path = tmp_path / "edifact"
+    path.write_bytes(
+        b"UNA:+.? 'UNB+UNOC:3'UNH+1+MSCONS:D'LOC+172+DE1\x00\x00'PIA+5+1-1?:1.29.0:SRW'QTY+220:1'"
+        b"DTM+163:202401010000?+00:303'DTM+164:202401010030?+00:303'UNT+1'UNZ+1'"
+    )
+    [series] = stored(database, path).series
+    assert series.name == "DE1"

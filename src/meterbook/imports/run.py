@@ -195,7 +195,13 @@ def _problem(path: Path, error: Exception, request: ImportRequest) -> str:
     else:
         text = " ".join(str(error).split())
         problem = text if isinstance(error, BrokenFileError) else f"{path}: {text}"
-    return problem.replace(str(path), request.file_name) if request.file_name else problem
+    problem = problem.replace(str(path), request.file_name) if request.file_name else problem
+    return _writable(problem)
+
+
+def _writable(text: str) -> str:
+    """Return a text that may be stored: a file's name may hold bytes that are no text."""
+    return text.encode(errors="replace").decode().replace("\x00", "?")
 
 
 def report_of(
@@ -215,7 +221,7 @@ def report_of(
     if checked.sources:
         formats = [format_.name for _, format_ in checked.sources]
     return ImportReport(
-        file=request.file_name or str(checked.path),
+        file=_writable(request.file_name or str(checked.path)),
         format=", ".join(dict.fromkeys(formats)),
         status=status,
         problem=checked.problem,

@@ -236,3 +236,18 @@ def test_what_never_ends_is_refused(tmp_path: Path, content: bytes) -> None:
     except BrokenFileError:
         return
     assert (read.summary.readings, len(read.reasons)) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"<feed xmlns='http://www.w3.org/2005/Atom'><a b='" + b"x" * 3_000_000,
+        b"<feed xmlns='http://www.w3.org/2005/Atom'><!--" + b"x" * 3_000_000,
+        b"LCLid,tstp,energy(kWh/hh)\n" + b"x" * 9_000_000,
+    ],
+    ids=["attribute", "comment", "line"],
+)
+def test_what_never_ends_is_not_looked_at_to_its_end(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "endless").write_bytes(content)
+    with pytest.raises(BrokenFileError, match="without end"):
+        read_file(tmp_path / "endless")

@@ -230,7 +230,7 @@ def test_parts_of_a_large_file_hold_every_line_once_and_keep_a_home_together(
     ]
     path = written(tmp_path, *lines)
 
-    parts = list(csv_parts(io.BytesIO(path.read_bytes()), part_bytes=4_000))
+    parts = list(csv_parts(io.BytesIO(path.read_bytes()), path, part_bytes=4_000))
 
     bodies = [part.body.decode().splitlines() for part in parts]
     assert [line for body in bodies for line in body] == lines
@@ -244,7 +244,7 @@ def test_a_home_larger_than_a_part_is_cut_at_a_line(tmp_path: Path) -> None:
     lines = [f"MAC000001,2013-01-{day:02d} 00:30:00,{day}" for day in range(1, 29)]
     path = written(tmp_path, *lines)
 
-    parts = list(csv_parts(io.BytesIO(path.read_bytes()), part_bytes=200))
+    parts = list(csv_parts(io.BytesIO(path.read_bytes()), path, part_bytes=200))
 
     assert b"".join(part.body for part in parts).decode().splitlines() == lines
     assert len(parts) < 12

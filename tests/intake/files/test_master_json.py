@@ -230,3 +230,10 @@ def test_names_and_fins_leave_only_where_they_are_asked_for(
     content = msgspec.json.decode(exported(sqlite_database, KEY))
     assert list(content["999999999"])[:3] == ["name", "fin_no", "previous_day"]
     assert content["999999999"]["fin_no"] == "A3389127I"
+
+
+def test_half_a_character_is_no_name(sqlite_database: Database, tmp_path: Path) -> None:
+    file = tmp_path / "master.json"
+    file.write_text('{"7": {"name": "\\ud800", "2025-02-01": 5}}')
+    [line] = refused("masterdb", sqlite_database, file)
+    assert line.endswith("line 1, column 8: holds half a character")

@@ -6,9 +6,12 @@ and no local day is split between two parts.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
+
+from meterbook.intake.files.broken import BrokenFileError
 
 PART_BYTES = 4 << 20  # 100,000 London rows: memory is used again rather than more of it
 LINE_BYTES_MAX = 10_000
@@ -25,8 +28,12 @@ class CsvPart(msgspec.Struct, frozen=True):
     """Number of the body's first line in the file, counted from 1."""
 
 
-def csv_parts(file: BinaryIO, *, part_bytes: int = PART_BYTES) -> Iterator[CsvPart]:
-    """Yield an open file in parts; an empty file has one, with an empty header."""
+def csv_parts(file: BinaryIO, name: Path, *, part_bytes: int = PART_BYTES) -> Iterator[CsvPart]:
+    """
+    Yield an open file in parts; an empty file has one, with an empty header.
+
+    :raises BrokenFileError: if a line is longer than a part.
+    """
     first = file.readline(LINE_BYTES_MAX)
     header: str | None = first.decode("utf-8-sig", errors="replace").rstrip("\r\n")
     line = 2
@@ -39,6 +46,8 @@ def csv_parts(file: BinaryIO, *, part_bytes: int = PART_BYTES) -> Iterator[CsvPa
                 yield CsvPart(header, body, line)
             return
         cut = _cut(body) if len(read) == part_bytes else len(body)
+        if not cut:
+            raise BrokenFileError(name, "has a line without end", line=line)
         rest = body[cut:]
         yield CsvPart(header, body[:cut], line)
         header = None

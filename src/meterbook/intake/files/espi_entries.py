@@ -16,6 +16,7 @@ CHUNK_BYTES = 1 << 16
 DEPTH_MAX = 64
 ENTRY_NODES_MAX = 2_000_000  # a year of minutes in one block, four elements each
 TEXT_CHARACTERS_MAX = 10_000
+TAG_BYTES_MAX = 1 << 20  # expat looks at a tag or comment from its beginning with each chunk
 _ATOM = "http://www.w3.org/2005/Atom"
 _ESPI = "http://naesb.org/espi"
 
@@ -84,6 +85,7 @@ def entries(stream: BinaryIO, name: Path) -> Iterator[Entry]:
     try:
         while chunk := stream.read(CHUNK_BYTES):
             reader.parser.Parse(chunk, False)  # noqa: FBT003 expat's own signature
+            reader.require_progress(len(chunk))
             yield from reader.taken()
         reader.parser.Parse(b"", True)  # noqa: FBT003 the same
     except expat.ExpatError as error:
@@ -101,12 +103,23 @@ class _Reader:
         self._nodes = 0
         self._text: list[str] = []
         self._characters = 0
+        self._given_bytes = 0
         self.parser = expat.ParserCreate(namespace_separator=" ")
         self.parser.buffer_text = True
         self.parser.StartDoctypeDeclHandler = self._doctype
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end
         self.parser.CharacterDataHandler = self._characters_of
+
+    def require_progress(self, given_bytes: int) -> None:
+        """
+        Count what was parsed.
+
+        :raises BrokenFileError: if a tag or a comment has begun long before, and does not end.
+        """
+        self._given_bytes += given_bytes
+        if self._given_bytes - self.parser.CurrentByteIndex > TAG_BYTES_MAX:
+            raise self._broken("has a tag or a comment without end")
 
     def taken(self) -> list[Entry]:
         """Return the entries that ended since it was asked last."""

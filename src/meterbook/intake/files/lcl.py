@@ -178,7 +178,7 @@ class _Split(msgspec.Struct, frozen=True):
 
 
 def _splits(file: BinaryIO, name: Path) -> Iterator[_Split]:
-    for part in csv_parts(file):
+    for part in csv_parts(file, name):
         if part.header is not None:
             _check_header(name, part.header)
         yield _Split(part, _table(part.body))

@@ -70,6 +70,8 @@ def _text(found: MeterObject, written: object, key: str) -> str | None:
         return None
     if isinstance(written, Decimal) or not isinstance(written, str):
         raise found.broken("must be text", key)
+    if any("\ud800" <= character <= "\udfff" for character in written):
+        raise found.broken("holds half a character", key)
     if len(written) > TEXT_CHARACTERS_MAX:
         raise found.broken(f"has more than {TEXT_CHARACTERS_MAX} characters", key)
     return written

@@ -178,6 +178,8 @@ class PartBuilder:
         own = np.zeros(len(series), dtype=np.int64)
         for position in there.tolist():
             one = series[position]
+            if "\x00" in one.name:  # telegrams pad with it, and no database keeps it
+                one = msgspec.structs.replace(one, name=one.name.replace("\x00", ""))
             own[position] = self._numbers.setdefault(one, len(self._numbers))
         interval_s = series[int(there[0])].interval_s
         fine = self._fine(interval_s, starts_at, amount, lines)
