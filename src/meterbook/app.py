@@ -65,6 +65,8 @@ from meterbook.web.problem_page import as_page
 from meterbook.web.routes import PAGES
 from meterbook.web.templating import template_engine
 
+_FORM_BYTES_MAX = 10_000_000  # of the framework's other routes
+_AROUND_BYTES = 1 << 20  # of a file: what else its form holds
 ASGIApplication = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 ROUTES: list[ControllerRouterHandler] = [
     health.live,
@@ -218,6 +220,8 @@ class _Application:
         """Takes packets without a task for each: serving/connections.py."""
         self.question_lane = running.questions
         """Answers questions without a task for each, as its route would."""
+        # Forms are gathered, fields in memory, before a route can look at their size.
+        self._bytes_max = max(running.settings.upload_bytes_max, _FORM_BYTES_MAX) + _AROUND_BYTES
         self._litestar = in_envelope(
             _litestar(running),  # type: ignore[arg-type]
             came_by_tls=partial(
@@ -237,11 +241,18 @@ class _Application:
         if door is not None:
             await door(scope, receive, send)
         else:
-            await self._litestar(scope, PatientReceive(receive, too_slow=_too_slow), send)
+            patient = PatientReceive(
+                receive, too_slow=_too_slow, bytes_max=self._bytes_max, too_large=_too_large
+            )
+            await self._litestar(scope, patient, send)
 
 
 def _too_slow() -> HTTPException:
     return HTTPException(status_code=408, detail="the body came too slowly; send it again")
+
+
+def _too_large() -> HTTPException:
+    return HTTPException(status_code=413, detail="the body is larger than any that is taken")
 
 
 def _respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes] | Template:

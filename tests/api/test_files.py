@@ -3,6 +3,7 @@
 import base64
 import gzip
 import io
+import itertools
 import socket
 import zipfile
 from pathlib import Path
@@ -278,3 +279,19 @@ def test_basic_credentials_open_nothing_else(server: Server, owner: str) -> None
     basic = base64.b64encode(f"{owner}:".encode()).decode()
     answer = httpx.get(f"{server.url}/imports", headers={"Authorization": f"Basic {basic}"})
     assert answer.status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/files", "/imports"])
+def test_a_form_without_end_is_refused_and_not_gathered(tmp_path: Path, path: str) -> None:
+    with running_server(tmp_path, settings={"upload_bytes_max": "2000"}) as small:
+        database = Database(f"sqlite:///{tmp_path / 'meterbook.sqlite'}")
+        token = signed_in(database, "anna")[1]
+        database.close()
+        field = b'--xx\r\nContent-Disposition: form-data; name="meter"\r\n\r\n'
+        pieces = itertools.chain([field], itertools.repeat(b"1" * (1 << 20), 16))
+        headers = {
+            "Authorization": f"Token {token}",
+            "Content-Type": "multipart/form-data; boundary=xx",
+        }
+        answer = httpx.post(small.url + path, headers=headers, content=pieces)
+        assert answer.status_code == 413

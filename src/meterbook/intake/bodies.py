@@ -91,14 +91,24 @@ _watch = _Watch()
 class PatientReceive:
     """An ASGI `receive` that gives up on a body that does not get on."""
 
-    def __init__(self, receive: Any, *, too_slow: Callable[[], Exception] = SlowBodyError) -> None:
+    def __init__(
+        self,
+        receive: Any,
+        *,
+        too_slow: Callable[[], Exception] = SlowBodyError,
+        bytes_max: int | None = None,
+        too_large: Callable[[], Exception] | None = None,
+    ) -> None:
         """
         Prepare; the first call starts the clock.
 
         :param too_slow: makes what is raised.
+        :param bytes_max: what a body may have; None: whoever reads it counts.
+        :param too_large: makes what is raised of a larger one.
         """
         self._receive = receive
-        self._too_slow = too_slow
+        self._too_slow, self._too_large = too_slow, too_large
+        self._left = bytes_max
         self._is_whole = False
         self._ends_at = 0.0
 
@@ -106,14 +116,20 @@ class PatientReceive:
         """
         Return the next message; after the body's end, whenever it comes.
 
-        :raises Exception: what `too_slow` makes, if the body has come too slowly so far.
+        :raises Exception: what `too_slow` makes, if the body has come too slowly so far, or
+            `too_large`, if more of it has come than may.
         """
         if self._is_whole:
             return await self._receive()
         loop = asyncio.get_running_loop()
         self._ends_at = self._ends_at or loop.time() + PATIENCE_S
         message = await self._message(loop)
-        self._ends_at += len(message.get("body", b"")) / BYTES_PER_S_MIN
+        count = len(message.get("body", b""))
+        self._ends_at += count / BYTES_PER_S_MIN
+        if self._left is not None and self._too_large is not None:
+            self._left -= count
+            if self._left < 0:
+                raise self._too_large()
         self._is_whole = not message.get("more_body")
         return message
 
