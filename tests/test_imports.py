@@ -265,6 +265,20 @@ def test_days_on_another_grid_are_refused_and_not_dropped(
     assert sum(energy for energy, _ in days.values()) == 9_917_817
 
 
+def test_a_large_file_that_is_refused_late_says_what_is_stored(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with database.writing() as connection:
+        add_meters(connection, [8], zone="Asia/Kathmandu", now=NOW)
+    monkeypatch.setattr(run, "HELD_READINGS_MAX", 10)
+    monkeypatch.setattr("meterbook.intake.files.csv_files.PART_BYTES", 700)
+    monkeypatch.setattr("meterbook.intake.files.parsed.PART_READINGS", 20)
+    report = run_import(database, written(tmp_path, TWO_DAYS), REQUEST)
+    assert report.status == "refused"
+    assert rows_in(database, ledger) == [2]
+    assert (report.problem or "").endswith("; the 96 readings before them are stored")
+
+
 def test_today_is_summed_up_to_the_meters_half_hours(database: Database, tmp_path: Path) -> None:
     rows = [
         f"2026-09-21 {hour:02d}:{minute:02d},1\n" for hour in (0, 1) for minute in range(0, 60, 15)

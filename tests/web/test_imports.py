@@ -90,3 +90,10 @@ def test_a_refusal_speaks_of_the_page_and_not_of_the_command_line(browser: httpx
     assert "names no meter" in refused.text
     assert not re.search(r"[ (]--[a-z]", refused.text)
     assert '<option value="nem12">' in refused.text
+
+
+@pytest.mark.parametrize("field", ["unit", "dates", "stamp", "stamps_zone", "format"])
+def test_a_choice_that_is_not_on_the_page_is_refused(browser: httpx.Client, field: str) -> None:
+    answer = sent(browser, what="look", meter="12", **{field: "no such"})
+    assert answer.status_code == 400
+    assert "no such" in answer.text

@@ -7,11 +7,13 @@ from meterbook.domain.local_days import UnknownZoneError, time_zone
 from meterbook.domain.meter_ids import MeterIdError, meter_id
 from meterbook.imports.request import AUTO, ImportRequest
 from meterbook.imports.run import run_import
-from meterbook.intake.files.csv_mapping import CsvMapping
+from meterbook.intake.files.csv_mapping import DATE_ORDERS, UNITS, CsvMapping
 from meterbook.intake.files.formats import FORMATS, SEED_FORMATS
 from meterbook.intake.files.parsed import ParseOptions
 from meterbook.registry.personal_data import PersonalData
 from meterbook.storage.database import Database
+
+_IS_END = {"start": False, "end": True}
 
 
 class Importer:
@@ -43,9 +45,16 @@ class Importer:
         if wish.format not in {AUTO, *FORMATS, *SEED_FORMATS}:
             known = ", ".join([AUTO, *FORMATS, *SEED_FORMATS])
             raise ValueError(f"no format {wish.format!r}; there are {known}")
+        for name, said, choices in (
+            ("unit", wish.unit, UNITS),
+            ("order of dates", wish.dates, DATE_ORDERS),
+            ("end of an interval", wish.stamp, tuple(_IS_END)),
+        ):
+            if said is not None and said not in choices:
+                raise ValueError(f"no {name} {said[:32]!r}; there are {', '.join(choices)}")
         zone = time_zone(wish.zone or self._default_zone)
         stamps_zone = time_zone(wish.stamps_zone) if wish.stamps_zone else None
-        is_end = {"start": False, "end": True}.get(wish.stamp or "")
+        is_end = _IS_END.get(wish.stamp or "")
         return ImportRequest(
             parse=ParseOptions(
                 now=wish.now,

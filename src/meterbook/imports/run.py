@@ -141,7 +141,13 @@ def _store(
         return loading.load, loading.found
     total, found = LoadReport(), FoundMeters()
     for parts in _batches(checked, request):
-        loaded, some = _store_once(database, parts, checked.summary, request)
+        try:
+            loaded, some = _store_once(database, parts, checked.summary, request)
+        except ImportRefusedError as error:
+            if request.dry_run or not total.readings:
+                raise
+            told = f"{error}; the {total.readings} readings before them are stored"
+            raise ImportRefusedError(told) from None
         total = total.plus(loaded)
         found.meter_of |= some.meter_of
         found.new |= some.new

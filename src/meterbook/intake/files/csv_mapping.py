@@ -7,6 +7,7 @@ A field that is None is not said: `csv_guess` fills it in, and names each guess 
 import msgspec
 
 UNITS = ("wh", "kwh", "mwh", "kw")
+DATE_ORDERS = ("ymd", "dmy", "mdy")
 
 
 class CsvMapping(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -34,7 +35,7 @@ class CsvMapping(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     unit: str | None = None
     """One of `UNITS`."""
     date_order: str | None = None
-    """ymd, dmy or mdy."""
+    """One of `DATE_ORDERS`."""
     stamp_is_end: bool | None = None
     zone: str | None = None
     """IANA zone of stamps without an offset."""
