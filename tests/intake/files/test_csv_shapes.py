@@ -1,6 +1,8 @@
 """Shapes of CSV that were once read as something else: intervals, wide rows, flows, marks."""
 
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -134,3 +136,29 @@ def test_the_end_of_the_last_interval_before_a_skipped_hour(tmp_path: Path) -> N
     assert not read.reasons
     [found] = read.rows.values()
     assert (found.starts_at - found.starts_at[0]).tolist() == [0, 1_800, 3_600, 5_400, 7_200]
+
+
+@pytest.mark.parametrize("part_bytes", [1_900, 2_000, 2_500, 3_100, 5_000], ids=str)
+@pytest.mark.parametrize("order", ["time", "time back", "meter"])
+@pytest.mark.parametrize("separator", [" ", "T"], ids=["quick", "plain"])
+def test_the_doubled_hour_may_lie_in_two_pieces_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part_bytes: int, order: str, separator: str
+) -> None:
+    monkeypatch.setattr("meterbook.intake.files.csv_files.PART_BYTES", part_bytes)
+    berlin, begin = ZoneInfo("Europe/Berlin"), 1_729_980_000
+    rows = [(begin + 1_800 * half, meter, half) for half in range(24) for meter in range(101, 121)]
+    if order != "time":
+        rows.sort(key=lambda row: row[1] if order == "meter" else -row[0])
+    lines = [
+        f"{meter},{datetime.fromtimestamp(at, berlin):%Y-%m-%d{separator}%H:%M:%S},0.{half:03d}"
+        for at, meter, half in rows
+    ]
+    text = "meter,stamp,kWh\n" + "\n".join(lines)
+    if separator == " ":
+        text = text.replace(",0.", ',"0.').replace("\n", '"\n').replace('kWh"', "kWh") + '"'
+    read = csv(tmp_path, text, zone="Europe/Berlin")
+    assert read.summary.conflicts == 0
+    assert len(read.rows) == 20
+    for found in read.rows.values():
+        told = dict(zip(found.starts_at.tolist(), found.amount.tolist(), strict=True))
+        assert told == {begin + 1_800 * half: half for half in range(24)}

@@ -54,11 +54,11 @@ def read_csv(source: FileSource, options: ParseOptions) -> Iterator[FilePart]:
     reader = TableReader(builder, shape.mapping, zone=options.stamps_zone or _UTC)
     table = _Table(shape.mapping, builder, source.name)
     with source.opened() as stream, closing(ahead(table.split(stream))) as pieces:
-        for piece in pieces:
+        for piece, goes_on in _told_of_more(pieces):
             if piece.plain is not None:
-                reader.take_plain(piece.plain, piece.lines())
+                reader.take_plain(piece.plain, piece.lines(), goes_on=goes_on)
             else:
-                reader.take(*table.rows(piece))
+                reader.take(*table.rows(piece), goes_on=goes_on)
             if builder.is_full:
                 yield builder.take()
     yield builder.take()
@@ -139,6 +139,14 @@ class _Piece(msgspec.Struct, frozen=True):
     def lines(self) -> IntColumn:
         """Return the line of each row."""
         return np.arange(self.first_line, self.first_line + self.count, dtype=np.int64)
+
+
+def _told_of_more(pieces: Iterator[_Piece]) -> Iterator[tuple[_Piece, bool]]:
+    piece = next(pieces, None)
+    while piece is not None:
+        coming = next(pieces, None)
+        yield piece, coming is not None
+        piece = coming
 
 
 class _Table:

@@ -42,7 +42,7 @@ def read_parquet(source: FileSource, options: ParseOptions) -> Iterator[FilePart
         for begin in range(0, rows, PART_READINGS):
             table = frame.select(wanted).slice(begin, PART_READINGS).collect()
             lines = np.arange(begin + 1, begin + 1 + table.height, dtype=np.int64)
-            reader.take(table, lines)
+            reader.take(table, lines, goes_on=begin + PART_READINGS < rows)
             yield builder.take()
 
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from meterbook.domain.reading_columns import IntColumn
 from meterbook.domain.readings import HALF_HOUR_S
@@ -52,3 +53,10 @@ def kept_lengths(lengths: IntColumn, among: npt.NDArray[np.bool_]) -> IntColumn:
     """Return the lengths that intervals may have, 86400 for a local day, 0 for others."""
     days = np.where(np.isin(lengths, _DAY_LENGTHS_S), DAY_S, lengths)
     return np.where(among & np.isin(days, _LENGTHS_S), days, 0)
+
+
+def are_days_only(column: pl.Series) -> bool:
+    """Say whether a column of stamps has no time of day."""
+    if column.dtype == pl.String:
+        return not column.str.contains(":", literal=True).any()
+    return column.dtype == pl.Date

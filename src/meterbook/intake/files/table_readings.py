@@ -14,16 +14,22 @@ import polars as pl
 import polars.selectors as cs
 
 from meterbook.domain.local_days import is_zone, time_zone
-from meterbook.domain.meter_ids import METER_ID_MAX
 from meterbook.domain.reading_columns import IntColumn, QualityColumn, distinct
 from meterbook.domain.readings import QUALITY_WORDS, Flow, Quality
 from meterbook.domain.units import kwh_column_to_wh
 from meterbook.intake.files.csv_guess import ESTIMATED
 from meterbook.intake.files.csv_mapping import CsvMapping
-from meterbook.intake.files.local_stamps import NO_SUCH_TIME, local_instants
-from meterbook.intake.files.parsed import DAY_S, OWN, PartBuilder, Series
+from meterbook.intake.files.local_stamps import NO_SUCH_TIME
+from meterbook.intake.files.parsed import DAY_S, PartBuilder, Series
 from meterbook.intake.files.plain_rows import PlainRows
-from meterbook.intake.files.row_lengths import OddLengthError, kept_lengths, row_length
+from meterbook.intake.files.row_lengths import (
+    OddLengthError,
+    are_days_only,
+    kept_lengths,
+    row_length,
+)
+from meterbook.intake.files.row_meters import NO_METER, named
+from meterbook.intake.files.running_clocks import RunningClock
 from meterbook.intake.files.table_numbers import numbers_of
 from meterbook.intake.files.table_stamps import StampReader, Stamps
 
@@ -35,8 +41,6 @@ _FLOWS = {
 _QUALITIES = {word: int(quality) for quality, word in QUALITY_WORDS.items()}
 _FLOWS_TOLD_MAX = 20
 _METERS_MANY = 3
-NAME_CHARACTERS_MAX = 64
-NO_METER = "names no meter, or with more than 64 characters"
 Mask = npt.NDArray[np.bool_]
 
 
@@ -46,21 +50,30 @@ class TableReader:
     def __init__(self, builder: PartBuilder, mapping: CsvMapping, *, zone: ZoneInfo) -> None:
         self._builder = builder
         self._mapping = mapping
-        self._zone = time_zone(mapping.zone) if mapping.zone else zone
+        zone = time_zone(mapping.zone) if mapping.zone else zone
+        self._clock, self._clock_of_ends = RunningClock(zone), RunningClock(zone)
         minutes = mapping.interval_minutes
         self._interval_s = None if minutes is None else minutes * 60
         self._odd = ""
+        self._goes_on, self._names = False, [("csv", "")]
         self._stamps = StampReader(mapping)
         self._ends = StampReader(msgspec.structs.replace(mapping, stamp=mapping.ends, time=""))
 
-    def take(self, table: pl.DataFrame, lines: IntColumn) -> None:
-        """Add the readings of some rows; `lines` numbers them, shape (n,)."""
+    def take(self, table: pl.DataFrame, lines: IntColumn, *, goes_on: bool = False) -> None:
+        """
+        Add the readings of some rows.
+
+        :param lines: their numbers, shape (n,).
+        :param goes_on: more rows will come.
+        """
         if not table.height:
             return
+        self._goes_on = goes_on
         by_value = [self._mapping.meter or "", self._mapping.stamp or ""]  # stripped once a value
         texts = cs.string() - cs.by_name(by_value, require_all=False)
         table = table.with_columns(texts.str.strip_chars())
         meters, names = self._meters(table)
+        self._names = names
         self._place(table, meters, names, lines)
         is_repeated = len(names) >= _METERS_MANY
         stamps = self._stamps.read(table, is_repeated=is_repeated)
@@ -72,13 +85,15 @@ class TableReader:
         else:
             self._take_long(table, lines, meters, names, stamps, fine)
 
-    def take_plain(self, rows: PlainRows, lines: IntColumn) -> None:
+    def take_plain(self, rows: PlainRows, lines: IntColumn, *, goes_on: bool) -> None:
         """Add the readings of rows that need no more looking at; `lines` as above."""
+        self._goes_on = goes_on
         numbers = {name: number for number, name in enumerate(dict.fromkeys(rows.names))}
-        names = [_named(name.strip()) for name in numbers]
+        names = [named(name.strip()) for name in numbers]
         known = [-1 if name is None else number for number, name in enumerate(names)]
         of_run = np.array([known[numbers[name]] for name in rows.names], dtype=np.int64)
         meters = np.repeat(of_run, rows.run_rows)
+        self._names = [name or ("csv", "") for name in names]
         fine = meters >= 0
         self._reject(~fine, lines, NO_METER)
         stamps = Stamps(np.empty(0), is_instant=False)
@@ -199,7 +214,7 @@ class TableReader:
         # A file names a meter row after row: its runs are looked up, not its rows.
         runs = texts.rle().struct.unnest()
         unique = runs["value"].unique(maintain_order=True)
-        names = [_named(text.strip()) for text in unique.to_list()]
+        names = [named(text.strip()) for text in unique.to_list()]
         numbers = pl.Series(
             [i if name is not None else -1 for i, name in enumerate(names)], dtype=pl.Int64
         )
@@ -215,24 +230,27 @@ class TableReader:
         lines: IntColumn,
         *,
         nothing: Mask | None = None,
+        clock: RunningClock | None = None,
     ) -> tuple[IntColumn, Mask]:
         if stamps.is_instant:
             return seconds, fine
         found = np.zeros(len(seconds), dtype=np.int64)
-        local = local_instants(
-            seconds[fine], zone=self._zone, group=group[fine],
+        clock = clock or self._clock
+        local = clock.instants(
+            seconds[fine], group=group[fine], names=self._names, goes_on=self._goes_on,
             are_ends=bool(self._mapping.stamp_is_end) and nothing is None,
         )  # fmt: skip
         found[fine] = local.instant
         skipped = fine & (found == NO_SUCH_TIME)
+        zone = clock.zone.key
         if local.doubled:
             self._builder.note(
-                f"stamps lie in the hour that {self._zone.key} has twice; "
+                f"stamps lie in the hour that {zone} has twice; "
                 "the order of the rows says which is which"
             )
         told = skipped if nothing is None else skipped & ~nothing
-        self._reject(told, lines, f"has a time that the clock of {self._zone.key} skips")
-        self._builder.note(f"stamps without offset are on the clock of {self._zone.key}")
+        self._reject(told, lines, f"has a time that the clock of {zone} skips")
+        self._builder.note(f"stamps without offset are on the clock of {zone}")
         return np.where(skipped, 0, found), fine & ~skipped
 
     def _lengths(
@@ -246,13 +264,15 @@ class TableReader:
     ) -> tuple[IntColumn, Mask]:
         """Return the length of each interval, 86400 for a local day, and which rows have one."""
         if not self._mapping.ends:
-            are_days = not self._mapping.time and _are_days(table[self._mapping.stamp or ""])
+            are_days = not self._mapping.time and are_days_only(table[self._mapping.stamp or ""])
             length_s = self._length(instants, group, fine, lines, are_days=are_days)
             return np.full(len(instants), length_s, dtype=np.int64), fine & (length_s > 0)
         ends = self._ends.read(table)
         there = fine & ~np.isnan(ends.seconds)
         seconds = np.where(there, ends.seconds, 0).astype(np.int64)
-        ends_at, told = self._instants(seconds, ends, group, there, lines, nothing=there)
+        ends_at, told = self._instants(
+            seconds, ends, group, there, lines, nothing=there, clock=self._clock_of_ends
+        )
         lengths = kept_lengths(ends_at - instants, told)
         if not (stamps.is_instant or ends.is_instant):
             # Where the clock changes a file may reckon the end instead of looking at the clock.
@@ -377,18 +397,3 @@ class TableReader:
             self._builder.reject(line, reason)
         if len(rows) > 1000:  # noqa: PLR2004 the first thousand are kept
             self._builder.reject(int(lines[rows[1000]]), reason, count=len(rows) - 1000)
-
-
-def _are_days(column: pl.Series) -> bool:
-    if column.dtype == pl.String:
-        return not column.str.contains(":", literal=True).any()
-    return column.dtype == pl.Date
-
-
-def _named(text: str) -> tuple[str, str] | None:
-    if not text or len(text) > NAME_CHARACTERS_MAX:
-        return None
-    digits = text.replace("-", "")
-    if digits.isascii() and digits.isdigit() and len(digits) <= 9 and text[0] not in "0-":  # noqa: PLR2004
-        return (OWN, str(int(digits))) if 1 <= int(digits) <= METER_ID_MAX else None
-    return ("csv", text)
