@@ -3,6 +3,7 @@
 import os
 import zipfile
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -277,6 +278,17 @@ def test_a_large_file_that_is_refused_late_says_what_is_stored(
     assert report.status == "refused"
     assert rows_in(database, ledger) == [2]
     assert (report.problem or "").endswith("; the 96 readings before them are stored")
+
+
+def test_hours_count_beside_the_total_of_their_day(database: Database, tmp_path: Path) -> None:
+    clocks = [f"2024-02-01T{hour:02d}:00Z" for hour in range(24)] + ["2024-02-02T00:00Z"]
+    hours = "".join(f"7,{start},{end},1\n" for start, end in pairwise(clocks))
+    total = "7,2024-02-01T00:00Z,2024-02-02T00:00Z,24\n"
+    for name, rows in (("a.csv", hours + total), ("b.csv", total + hours)):
+        stored(database, written(tmp_path, "meter,start,end,kWh\n" + rows, name))
+        with database.reading() as connection:
+            [row] = connection.execute(sa.select(ledger.c.intervals)).all()
+        assert decode_intervals(row.intervals) == [1_000] * 24
 
 
 def test_today_is_summed_up_to_the_meters_half_hours(database: Database, tmp_path: Path) -> None:

@@ -47,7 +47,9 @@ def load_by_series(
     meter_of = [one.meter_id for one in series]
     every = np.unique(np.array(meter_of, dtype=np.int64))
     known = known_or_new(connection, every, default_zone=default_zone, now=now)
-    for kind in dict.fromkeys((one.flow, one.interval_s) for one in series):
+    kinds = {(one.flow, one.interval_s) for one in series}
+    # The shortest last: a file may hold the hours of a day beside its total.
+    for kind in sorted(kinds, key=lambda kind: (-kind[1], kind[0])):
         flow, interval_s = kind
         members = np.array([(one.flow, one.interval_s) == kind for one in series])
         picked = readings if members.all() else readings.only(members[readings.source])

@@ -162,3 +162,12 @@ def test_the_doubled_hour_may_lie_in_two_pieces_of_a_file(
     for found in read.rows.values():
         told = dict(zip(found.starts_at.tolist(), found.amount.tolist(), strict=True))
         assert told == {begin + 1_800 * half: half for half in range(24)}
+
+
+def test_utf_16_is_named_with_a_way_out(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("date;kWh\n2024-01-01 00:00;0,5\n", encoding="utf-16")
+    with pytest.raises(BrokenFileError, match="is UTF-16 text: save it as UTF-8"):
+        read_file(file)
+    with pytest.raises(BrokenFileError, match="is UTF-16 text: save it as UTF-8"):
+        read_file(file, as_format="csv")

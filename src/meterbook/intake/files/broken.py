@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+NO_TEXT = "is not text"
+
 
 class BrokenFileError(ValueError):
     """A file that is broken, foreign or too large. Nothing of it is stored."""
@@ -12,6 +14,12 @@ class BrokenFileError(ValueError):
         self.line = line
         self.column = column
         self.reason = reason
+
+
+def text_problem(head: bytes) -> str:
+    """Return why bytes with zeros among them are no text here."""
+    is_utf_16 = head.startswith((b"\xff\xfe", b"\xfe\xff"))
+    return "is UTF-16 text: save it as UTF-8" if is_utf_16 else NO_TEXT
 
 
 class NoMeterFileError(BrokenFileError):

@@ -18,7 +18,7 @@ from meterbook.domain.import_reports import GuessReport
 from meterbook.domain.local_days import time_zone
 from meterbook.domain.reading_columns import IntColumn
 from meterbook.intake.files.ahead import ahead
-from meterbook.intake.files.broken import BrokenFileError, NoMeterFileError
+from meterbook.intake.files.broken import BrokenFileError, NoMeterFileError, text_problem
 from meterbook.intake.files.csv_guess import (
     DELIMITERS,
     GuessedShape,
@@ -89,7 +89,7 @@ def _shape(source: FileSource, options: ParseOptions) -> GuessedShape:
     with source.opened() as stream:
         head = stream.read(HEAD_BYTES)
     if b"\x00" in head:
-        raise BrokenFileError(source.name, "is not text")
+        raise BrokenFileError(source.name, text_problem(head))
     if len(head) == HEAD_BYTES:
         head = head[: head.rfind(b"\n") + 1] or head  # not to cut a letter of several bytes
     lines = _text(head).splitlines()

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from meterbook.domain.import_reports import GuessReport
-from meterbook.intake.files.broken import NoMeterFileError
+from meterbook.intake.files.broken import NO_TEXT, NoMeterFileError, text_problem
 from meterbook.intake.files.parsed import FilePart, ParseOptions
 from meterbook.intake.files.sources import FileSource
 
@@ -99,6 +99,7 @@ def format_of(source: FileSource) -> Format:
     for format_ in FORMATS.values():
         if format_.fits(head, source):
             return format_
-    raise NoMeterFileError(
-        source.name, "is of no format that is known here; if it should be, say which"
-    )
+    reason = text_problem(head)
+    if reason == NO_TEXT:
+        reason = "is of no format that is known here; if it should be, say which"
+    raise NoMeterFileError(source.name, reason)
