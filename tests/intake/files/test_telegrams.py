@@ -160,3 +160,21 @@ def test_a_stream_without_times_tells_its_last_dial_only(tmp_path: Path) -> None
     read = read_file(file, as_format="dsmr")
     assert read.left_out == {"dial readings of telegrams without time": 100}
     assert list(read.summary.notes) == ["dsmr AB: import dial 99.000 kWh without a time"]
+
+
+@pytest.mark.parametrize(
+    "damaged", [[("1", 100.5)], [("1", 900.5), ("2", 50)]], ids=["low", "high"]
+)
+def test_a_telegram_with_a_damaged_line_makes_no_energy(
+    tmp_path: Path, damaged: list[tuple[str, float]]
+) -> None:
+    file = tmp_path / "telegrams"
+    file.write_text(
+        dials("240101000000W", ("1", 100), ("2", 50))
+        + dials("240101003000W", *damaged)
+        + dials("240101010000W", ("1", 101), ("2", 50))
+        + dials("240101013000W", ("1", 101.5), ("2", 50))
+    )
+    read = read_file(file, as_format="dsmr")
+    assert read.energies() == {"AB import": 1.5}
+    assert read.left_out == {"dial readings that those around them contradict": 1}

@@ -23,6 +23,7 @@ RUN_GAP_S_MAX = 400 * 86_400
 """Beyond a year without any reading nobody knows what an even rise would be spread over."""
 
 COUNTER_WH_MAX = 1 << 53  # all the world's electricity of half a year: more is damage
+_SOON = 4  # two are kept of each half hour
 SINGLE = "single dial readings"
 Sample = tuple[int, int, int]
 """Instant, counter in Wh, line."""
@@ -76,8 +77,28 @@ def add_samples(builder: PartBuilder, series: Series, samples: Sequence[Sample])
             builder.leave_out(SINGLE, line)
             builder.note(held(series, counter_wh, f"at {utc_text(instant)}; energy needs two"))
         return
-    for run in _rising_runs(builder, [(at, wh, line) for at, (wh, line) in ordered]):
+    plausible = _plausible(builder, [(at, wh, line) for at, (wh, line) in ordered])
+    for run in _rising_runs(builder, plausible):
         _add_run(builder, series, run)
+
+
+def _plausible(builder: PartBuilder, ordered: list[Sample]) -> list[Sample]:
+    """Return the samples without those after which the counter is back where it was before."""
+    kept = ordered[:1]
+    for index, sample in enumerate(ordered[1:], start=1):
+        before = kept[-1]
+        soon = [
+            later[1]
+            for later in ordered[index + 1 : index + 1 + _SOON]
+            if later[0] - before[0] <= FAR_APART_S
+        ]
+        is_low = sample[1] < before[1] and any(later >= before[1] for later in soon)
+        is_high = bool(soon) and before[1] <= soon[0] < sample[1]
+        if is_low or is_high:
+            builder.leave_out("dial readings that those around them contradict", sample[2])
+        else:
+            kept.append(sample)
+    return kept
 
 
 def _rising_runs(builder: PartBuilder, ordered: list[Sample]) -> list[list[Sample]]:
