@@ -26,7 +26,7 @@ from meterbook.domain.input_mappings import (
 )
 from meterbook.domain.local_days import grid_offset_s, time_zone
 from meterbook.domain.readings import HALF_HOUR_S, Reading
-from meterbook.storage.database import Database, is_conflict
+from meterbook.storage.database import Database, is_conflict, is_unreachable
 from meterbook.storage.device_tables import device_inputs, input_samples
 from meterbook.storage.dialects import row_lock
 from meterbook.storage.tables import channels
@@ -43,7 +43,11 @@ _STRETCH_MS_MIN = 4 * _HALF_HOUR_MS  # each step gets ahead, however dense the s
 
 
 def record_inputs(database: Database, *, now: int, inputs_max: int = 100_000) -> int:
-    """Record what claimed inputs sent and is not in the books yet; return how many inputs."""
+    """
+    Record what claimed inputs sent and is not in the books yet; return how many inputs.
+
+    :raises Exception: what was wrong with an input, once all the others are recorded.
+    """
     with database.reading() as connection:
         waiting = connection.scalars(
             sa.select(device_inputs.c.id)
@@ -51,8 +55,16 @@ def record_inputs(database: Database, *, now: int, inputs_max: int = 100_000) ->
             .order_by(device_inputs.c.id)
             .limit(inputs_max)
         ).all()
+    broken: Exception | None = None
     for input_id in waiting:
-        record_input(database, input_id=input_id, now=now)
+        try:
+            record_input(database, input_id=input_id, now=now)
+        except Exception as error:
+            if is_unreachable(error):
+                raise
+            broken = error
+    if broken is not None:
+        raise broken
     return len(waiting)
 
 
