@@ -191,6 +191,24 @@ def test_an_announcement_that_is_no_plain_path_is_refused(changes: dict[str, Any
         announced_sensor("homeassistant/sensor/x/config", json.dumps(DISCOVERY | changes).encode())
 
 
+@pytest.mark.parametrize(
+    "topic",
+    ["meter/state\n", "meter\x01", "meter\x85", "m" * 513, "/".join("m" * 101)],
+    ids=["line feed", "control character", "next line", "too long", "too deep"],
+)
+def test_a_state_topic_for_which_a_broker_would_end_the_connection_is_refused(topic: str) -> None:
+    announced = json.dumps(DISCOVERY | {"stat_t": topic}).encode()
+    with pytest.raises(SamplesError):
+        announced_sensor("homeassistant/sensor/x/config", announced)
+
+
+@pytest.mark.parametrize(("opening", "closing"), [('{"":', "}"), ("[", "]")])
+def test_a_payload_is_looked_into_no_deeper_than_a_name_is_long(opening: str, closing: str) -> None:
+    nested = '{"em:0":{"a":' + opening * 300 + "1" + closing * 300 + "}}"
+    with pytest.raises(SamplesError, match="nested too deep"):
+        read("meter/events/rpc", '{"method":"NotifyStatus","params":' + nested + "}")
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     st.sampled_from(

@@ -15,6 +15,7 @@ import msgspec
 
 from meterbook.domain.input_mappings import Mapping
 from meterbook.inputs.deliveries import (
+    NAME_CHARACTERS_MAX,
     Announcement,
     SamplesError,
     Series,
@@ -190,7 +191,13 @@ def _known(name: str) -> tuple[str, str] | None:
 
 
 def _flat(content: dict[str, Any], before: str = "") -> Iterator[tuple[str, object]]:
-    """Yield the numbers of nested objects and arrays, named by their way: `ENERGY.Total.1`."""
+    """
+    Yield the numbers of nested objects and arrays, named by their way: `ENERGY.Total.1`.
+
+    :raises SamplesError: if they are nested deeper than a name is long.
+    """
+    if len(before) > NAME_CHARACTERS_MAX:
+        raise SamplesError("the payload is nested too deep")
     for name, item in content.items():
         called = f"{before}{name}"
         if isinstance(item, dict):
