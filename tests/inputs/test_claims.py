@@ -187,6 +187,21 @@ def test_a_counter_that_falls_is_missing_there_unless_it_begins_at_zero(
     assert {energies[0], energies[3600]} == {300}
 
 
+def test_a_sample_of_a_clock_that_was_never_set_is_in_no_book(database: Database) -> None:
+    send(database, [(7, 1000), *COUNTER])
+    send(database, [(7, 229), (DAY, 230)], name="voltage")
+    give_to_somebody(database)
+    claim(database, InputClaim(Mapping.COUNTER, "kWh"))
+    expected = [(1800 * i, 300, int(Quality.RAW)) for i in range(4)]
+    assert readings(database) == expected
+    claim(database, InputClaim(Mapping.MOMENTARY, "V"), name="voltage")
+    assert readings(database) == [*expected, (0, 230_000, int(Quality.RAW))]
+    send(database, [(8, 1000)])
+    assert record_inputs(database, now=NOW) == 1
+    assert record_inputs(database, now=NOW) == 0
+    assert len(readings(database)) == 5
+
+
 def test_a_counter_that_shows_nothing_once_has_not_counted_its_whole_life_again(
     database: Database,
 ) -> None:

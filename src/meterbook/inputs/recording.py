@@ -6,7 +6,7 @@ the transaction that stores samples, and cleared in the one that records their r
 anywhere, it is run again. Readings are made from the samples alone and recording twice equals
 recording once, so running it again, or over the same stretch, changes nothing. What a counter's
 samples said so far is kept beside it; a sample that arrives between those is counted by counting
-all of them again.
+all of them again. What a clock that was never set says is of no known moment, and in no book.
 """
 
 import msgspec
@@ -34,6 +34,7 @@ from meterbook.storage.tables import channels
 SETTLING_S = (
     60  # a device's messages overtake each other by less: counted in order, they count once
 )
+CLOCK_SET_SINCE_MS = 978_307_200_000  # 2001: clocks never set begin in 1970, 1980 or 2000
 SAMPLES_AT_ONCE = 20_000  # one transaction: other writers hardly notice
 _TRIES_MAX = 8
 _encode = msgspec.json.Encoder().encode
@@ -193,6 +194,7 @@ def _grid(at_ms: int, offset_s: int) -> int:
 def _samples(
     connection: sa.Connection, input_id: int, begins_at_ms: int, at_once: int
 ) -> list[Sample]:
+    begins_at_ms = max(begins_at_ms, CLOCK_SET_SINCE_MS)
     rows = connection.execute(
         sa.select(input_samples.c.at_ms, input_samples.c.amount)
         .where(input_samples.c.input_id == input_id, input_samples.c.at_ms >= begins_at_ms)
