@@ -213,8 +213,13 @@ def test_an_exchange_that_is_told_loses_nothing_whenever_it_is_told(told_at: int
 
 @pytest.mark.parametrize(
     ("minute", "final", "first"),
-    [(10, 900_700, 0), (62, 900_000, 0), (62, 900_630, 5_000_000)],
-    ids=["where nothing was missing", "less than was read", "more than came after"],
+    [(10, 900_700, 0), (62, 900_000, 0), (62, 900_630, 5_000_000), (62, 900_625_000, 0)],
+    ids=[
+        "where nothing was missing",
+        "less than was read",
+        "more than came after",
+        "more than it can have counted",
+    ],
 )
 def test_an_exchange_that_contradicts_the_samples_is_refused(
     minute: int, final: int, first: int

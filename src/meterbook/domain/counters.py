@@ -236,6 +236,10 @@ def _ended(
 ) -> tuple[Stretch, tuple[IntervalEnergy, ...]]:
     if final < stretch.dial:
         raise EventDoesNotFitError(f"the counter stood at {stretch.dial} before: more than that")
+    if final - stretch.dial > limits.most(at_ms - stretch.at_ms):
+        raise EventDoesNotFitError(
+            f"the counter stood at {stretch.dial} before: it cannot have risen to {final} since"
+        )
     longer, energies = _extended(stretch, limits, at_ms=at_ms, dial=final)
     return msgspec.structs.replace(longer, dial=first), energies
 
