@@ -81,7 +81,7 @@ def numbers(found: MessageSamples) -> dict[str, dict[int, float]]:
             "v1/gateway/telemetry",
             {"Dev A": [{"ts": NOW_MS - 5, "values": {"k": 1}}]},
             {"Dev A k": {-5: 1}},
-            False,
+            True,
         ),
     ],
 )  # fmt: skip
@@ -89,6 +89,21 @@ def test_a_message_says(topic: str, content: Any, kept: dict[str, Any], has_time
     found = read(topic, content)
     assert numbers(found) == kept
     assert found.has_time == has_time
+
+
+@pytest.mark.parametrize(
+    ("entries", "has_time"),
+    [
+        ([{"ts": NOW_MS, "values": {"a": 1}}], True),
+        ([{"ts": NOW_MS, "values": {"a": 1}}, {"a": 2}], False),
+        ([{"a": 1}], False),
+    ],
+    ids=["each with a time", "one without", "without"],
+)
+def test_a_gateways_message_has_a_time_where_each_of_its_entries_has(
+    entries: list[dict[str, Any]], has_time: bool
+) -> None:
+    assert read("v1/gateway/telemetry", {"Dev A": entries}).has_time is has_time
 
 
 def test_units_are_announced_where_the_device_has_fixed_ones() -> None:
