@@ -21,7 +21,7 @@ def kwh_to_wh(energy_kwh: Decimal) -> int:
 
     :raises ValueError: if it is not finite, or has more than 25 digits before the point.
     """
-    if not energy_kwh.is_finite() or energy_kwh.adjusted() >= _DIGITS_MAX - 3:
+    if not energy_kwh.is_finite() or (energy_kwh and energy_kwh.adjusted() >= _DIGITS_MAX - 3):
         raise ValueError("must be a finite number")
     return int(energy_kwh.quantize(_WH_IN_KWH, rounding=ROUND_HALF_EVEN).scaleb(3))
 

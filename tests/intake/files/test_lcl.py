@@ -8,7 +8,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from meterbook.domain.reading_columns import joined, settled
@@ -191,6 +191,7 @@ cells = st.tuples(
 
 @settings(deadline=None, max_examples=300)
 @given(cells)
+@example(("MAC000002", "2013-01-01 00:30:00", "0e99"))  # zero, with an exponent
 def test_whatever_the_quick_way_takes_the_careful_way_reads_the_same(
     row: tuple[str, str, str],
 ) -> None:
