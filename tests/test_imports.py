@@ -16,7 +16,7 @@ from books import ledger_content, rows_in
 from meterbook.domain.import_reports import ImportReport
 from meterbook.domain.local_days import local_time, numbered_day
 from meterbook.domain.reading_columns import reading_columns
-from meterbook.domain.readings import Flow
+from meterbook.domain.readings import Flow, Quality
 from meterbook.imports import ImportRequest, run, run_import
 from meterbook.imports.parts import whole_days
 from meterbook.intake.files.csv_mapping import CsvMapping
@@ -188,6 +188,24 @@ def test_a_household_writes_its_own_meters_only(database: Database, tmp_path: Pa
     assert "not yours (house, shed)" in (run_import(database, foreign, request).problem or "")
     own = written(tmp_path, "\n".join(TWO_DAYS.splitlines()[:97]), "c.csv")
     assert run_import(database, own, request).status == "stored"
+
+
+@pytest.mark.parametrize(
+    ("own", "quality"),
+    [(frozenset({7}), Quality.RAW), (None, Quality.EDITED)],
+    ids=["household", "operator"],
+)
+def test_a_household_s_file_makes_no_edits(
+    database: Database, tmp_path: Path, own: frozenset[int] | None, quality: Quality
+) -> None:
+    with database.writing() as connection:
+        add_meters(connection, [7], zone="UTC", now=NOW)
+    file = written(tmp_path, "meter,starts_at,kWh,quality\n7,2024-02-01T00:00:00Z,0.5,edited\n")
+
+    stored(database, file, own_meters=own)
+
+    with database.reading() as connection:
+        assert list(connection.scalars(sa.select(ledger.c.quality))) == [quality]
 
 
 def test_a_large_file_is_stored_in_parts_with_the_same_result(
