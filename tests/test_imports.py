@@ -208,6 +208,20 @@ def test_a_household_s_file_makes_no_edits(
         assert list(connection.scalars(sa.select(ledger.c.quality))) == [quality]
 
 
+def test_two_households_may_call_their_meters_the_same(database: Database, tmp_path: Path) -> None:
+    with database.writing() as connection:
+        add_meters(connection, [7, 8], zone="UTC", now=NOW)
+    file = written(tmp_path, "meter,starts_at,kWh\nhouse,2024-02-01T00:00:00Z,0.5\n")
+
+    for meter_id in (7, 8):
+        own = frozenset({meter_id})
+        report = stored(database, file, own_meters=own, meters={"house": meter_id})
+        assert report.series[0].meter_id == meter_id
+    # What either said of it is nothing to a file of many homes.
+    assert stored(database, file).series[0].meter_id == 900_000_001
+    assert stored(database, file, own_meters=frozenset({7}), meters={"": 7}).series[0].meter_id == 7
+
+
 def test_a_large_file_is_stored_in_parts_with_the_same_result(
     database: Database, second_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

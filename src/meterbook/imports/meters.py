@@ -54,12 +54,14 @@ def find_meters(
     for zone, numbers in _by_zone(absent, zones, request).items():
         add_meters(connection, numbers - found.new, zone=zone, now=now)
         found.new |= numbers
-    # The meter a person names for a file is known by that name from then on.
-    name_meters(
-        connection,
-        {name: number for name, number in said.items() if name[1] and name[0] != OWN},
-        now=now,
-    )
+    if request.own_meters is None:
+        # The meter a person names for a file is known by that name from then on. Not by a
+        # household's word: names are everybody's, and the next file may be of many homes.
+        name_meters(
+            connection,
+            {name: number for name, number in said.items() if name[1] and name[0] != OWN},
+            now=now,
+        )
     found.meter_of = {one: known[one.scheme, one.name] for one in series}
     return found
 
