@@ -128,7 +128,9 @@ def edit_by_form(
     if not errors:
         by = caller.signed_in().id
         try:
-            changed = edit_place(book_of(request), place, edits, reason=reason, by=by, now=now)
+            changed = edit_place(
+                book_of(request), place, edits, flow=flow, reason=reason, by=by, now=now
+            )
         except NotEditableError as error:
             errors[f"{_ENERGY}{error.starts_at}"] = gettext(NOT_EDITABLE)
         else:
