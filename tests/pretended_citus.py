@@ -8,8 +8,10 @@ Citus' rules. What a cluster does with them is seen on one: METERBOOK_TEST_CITUS
 import psycopg
 
 SHARDS = 4
+FIRST_SHARD = 102008
 _CATALOGUE = """
 CREATE TABLE pg_dist_node (groupid int, nodename text, isactive bool, shouldhaveshards bool);
+CREATE TABLE pg_dist_placement (placementid int, shardid bigint, groupid int);
 CREATE TABLE pg_dist_partition (
     logicalrelid regclass PRIMARY KEY, partmethod "char", repmodel "char", partkey text,
     colocated_with text, shard_count int);
@@ -45,7 +47,7 @@ END $$;
 CREATE FUNCTION truncate_local_data_after_distributing_table(moved regclass) RETURNS void
 LANGUAGE sql AS $$ SELECT $$;
 CREATE FUNCTION get_shard_id_for_distribution_column(moved regclass, id bigint) RETURNS bigint
-LANGUAGE sql AS $$ SELECT 102008 + abs(hashint8(id)) %% {shards} $$;
+LANGUAGE sql AS $$ SELECT {first_shard} + abs(hashint8(id)) %% {shards} $$;
 CREATE FUNCTION recover_prepared_transactions() RETURNS int LANGUAGE sql AS $$ SELECT 0 $$;
 CREATE FUNCTION run_command_on_workers(command text)
 RETURNS TABLE (nodename text, nodeport int, success bool, result text)
@@ -57,8 +59,16 @@ def pretend_citus(url: str, *, coordinator: bool = True, workers: int = 2) -> No
     """Make the database at the URL look like a coordinator's."""
     nodes = [(0, False)] * coordinator + [(number, True) for number in range(1, workers + 1)]
     with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as server:
-        server.execute(_CATALOGUE.replace("{shards}", str(SHARDS)).replace("%%", "%").encode())
+        server.execute(
+            _CATALOGUE.replace("{shards}", str(SHARDS))
+            .replace("{first_shard}", str(FIRST_SHARD))
+            .replace("%%", "%")
+            .encode()
+        )
         for group, holds_shards in nodes:
             server.execute(
                 "INSERT INTO pg_dist_node VALUES (%s, 'node', true, %s)", (group, holds_shards)
             )
+        for shard in range(SHARDS):
+            place = (shard, FIRST_SHARD + shard, 1 + shard % max(workers, 1))
+            server.execute("INSERT INTO pg_dist_placement VALUES (%s, %s, %s)", place)

@@ -41,6 +41,7 @@ from meterbook.domain.networks import networks
 from meterbook.imports import Importer
 from meterbook.inputs.deliveries import Delivery, Outcome
 from meterbook.intake.bodies import PatientReceive
+from meterbook.intake.by_node import RecorderByNode
 from meterbook.intake.group_commit import GroupCommit
 from meterbook.intake.packet_fields import PacketLimits
 from meterbook.intake.packets import PacketDoor
@@ -98,7 +99,8 @@ class _Meterbook:
         self.personal = personal_data(data_dir=settings.data_dir, secret_key=settings.secret_key)
         self.recorder = PacketRecorder(self.database, default_zone=settings.timezone)
         self.commits: GroupCommit[Arrival, Answer] = GroupCommit(
-            self.recorder.record, queue_max=settings.queue_readings_max
+            RecorderByNode(self.recorder, self.database).record,
+            queue_max=settings.queue_readings_max,
         )
         self.collecting = Collecting(self.database, period_s=settings.poll_seconds)
         self.live = _live_streams(self.database, settings)

@@ -32,7 +32,7 @@ class Gathering(Generic[Item, Result]):
 
     def __init__(
         self,
-        answer: Callable[[list[Item]], Sequence[Result]],
+        answer: Callable[[list[Item]], Sequence[Result | Exception]],
         *,
         queue_max: int,
         batch_max: int,
@@ -41,7 +41,8 @@ class Gathering(Generic[Item, Result]):
         """
         Prepare; the first item starts it.
 
-        :param answer: returns one result for each item, in their order, or raises.
+        :param answer: returns one result for each item, in their order, or what was raised in its
+            place; or raises for all of them.
         :param queue_max: how many items may wait for their call, the bound on memory.
         :param batch_max: how many items go into one call.
         """
@@ -117,7 +118,7 @@ class Gathering(Generic[Item, Result]):
             # None comes only once all are answered, so it is not among them.
             batch = [first, *(self._queue.get() for _ in range(more))]
             items, told = zip(*batch, strict=True)
-            results: Sequence[Result] | Exception
+            results: Sequence[Result | Exception] | Exception
             try:
                 results = self._answer([*items])
             except Exception as error:  # noqa: BLE001 every waiting request must learn of it
@@ -128,7 +129,7 @@ class Gathering(Generic[Item, Result]):
         self,
         loop: asyncio.AbstractEventLoop,
         told: Sequence[Told[Result]],
-        results: Sequence[Result] | Exception,
+        results: Sequence[Result | Exception] | Exception,
     ) -> None:
         self._unanswered -= len(told)
         if not self._unanswered:

@@ -139,6 +139,17 @@ def test_an_outage_is_spread_over_the_gap_and_marked_with_the_total_preserved() 
     assert book.intervals[T0 // 1000 + 18_000] == (50, Quality.RAW)
 
 
+def test_samples_years_apart_are_of_a_clock_that_was_wrong_and_nothing_is_spread_over_them() -> (
+    None
+):
+    book = Book()
+    book.read_minutes(0, steady(1_000, 61))
+    years = 4 * 365 * 24 * 60
+    book.read_minutes(years, steady(1_600, 61))
+    assert book.total == 600 + 600
+    assert len(book.intervals) == 24
+
+
 def test_a_jump_beyond_rated_power_waits_and_counts_once_the_time_has_made_it_possible() -> None:
     book = Book()
     book.read_minutes(0, steady(0, 61, each=0))
@@ -202,8 +213,13 @@ def test_an_exchange_that_is_told_loses_nothing_whenever_it_is_told(told_at: int
 
 @pytest.mark.parametrize(
     ("minute", "final", "first"),
-    [(10, 900_700, 0), (62, 900_000, 0), (62, 900_630, 5_000_000)],
-    ids=["where nothing was missing", "less than was read", "more than came after"],
+    [(10, 900_700, 0), (62, 900_000, 0), (62, 900_630, 5_000_000), (62, 900_625_000, 0)],
+    ids=[
+        "where nothing was missing",
+        "less than was read",
+        "more than came after",
+        "more than it can have counted",
+    ],
 )
 def test_an_exchange_that_contradicts_the_samples_is_refused(
     minute: int, final: int, first: int

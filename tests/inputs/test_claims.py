@@ -19,7 +19,7 @@ from meterbook.registry.meters import installations_of
 from meterbook.registry.refusals import InUseError, NotThereError, WrongFieldError
 from meterbook.storage.database import Database
 from meterbook.storage.device_tables import device_inputs, input_samples
-from meterbook.storage.tables import daybook, superseded_readings
+from meterbook.storage.tables import channels, daybook, meter_points, superseded_readings
 
 DAY = 1_767_225_600  # 2026-01-01T00:00Z
 NOW = DAY + 86_400
@@ -187,6 +187,21 @@ def test_a_counter_that_falls_is_missing_there_unless_it_begins_at_zero(
     assert {energies[0], energies[3600]} == {300}
 
 
+def test_a_sample_of_a_clock_that_was_never_set_is_in_no_book(database: Database) -> None:
+    send(database, [(7, 1000), *COUNTER])
+    send(database, [(7, 229), (DAY, 230)], name="voltage")
+    give_to_somebody(database)
+    claim(database, InputClaim(Mapping.COUNTER, "kWh"))
+    expected = [(1800 * i, 300, int(Quality.RAW)) for i in range(4)]
+    assert readings(database) == expected
+    claim(database, InputClaim(Mapping.MOMENTARY, "V"), name="voltage")
+    assert readings(database) == [*expected, (0, 230_000, int(Quality.RAW))]
+    send(database, [(8, 1000)])
+    assert record_inputs(database, now=NOW) == 1
+    assert record_inputs(database, now=NOW) == 0
+    assert len(readings(database)) == 5
+
+
 def test_a_counter_that_shows_nothing_once_has_not_counted_its_whole_life_again(
     database: Database,
 ) -> None:
@@ -295,6 +310,70 @@ def test_a_claim_is_ended_before_another_is_made(sqlite_database: Database) -> N
     before = readings(sqlite_database)
     claim(sqlite_database, InputClaim(Mapping.COUNTER, "kWh"), name="other")
     assert readings(sqlite_database) == before
+
+
+def test_a_device_given_to_another_user_fills_none_of_the_first_ones_meter_points(
+    sqlite_database: Database,
+) -> None:
+    send(sqlite_database, COUNTER)
+    first = give_to_somebody(sqlite_database)
+    input_id = claim(sqlite_database, InputClaim(Mapping.COUNTER, "kWh"))
+    second, _ = signed_in(sqlite_database, "second")
+    with sqlite_database.writing() as connection:
+        give_back_input(
+            connection, device_id=1, input_id=input_id, account_id=first, by=first, now=NOW
+        )
+        change_device(
+            connection, device_id=1, account_id=None, changes={"user": second.id}, by=None, now=NOW
+        )
+    claim(sqlite_database, InputClaim(Mapping.COUNTER, "kWh"))
+    with sqlite_database.reading() as connection:
+        owner = connection.execute(
+            sa.select(meter_points.c.account_id)
+            .join(channels, channels.c.meter_point_id == meter_points.c.id)
+            .join(device_inputs, device_inputs.c.channel_id == channels.c.id)
+        ).scalar_one()
+    assert owner == second.id
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        InputClaim(Mapping.MOMENTARY, "V", factor="1000000000", measurement="odd"),
+        InputClaim(Mapping.COUNTER, factor="1000000000"),
+        InputClaim(Mapping.INTERVAL, "GWh"),
+    ],
+    ids=["momentary", "counter", "interval"],
+)
+def test_a_number_that_no_book_can_hold_is_missing_and_holds_up_no_other(
+    database: Database, what: InputClaim
+) -> None:
+    send(database, [(at, 9e12 - at) for at, _ in COUNTER], name="odd")
+    send(database, COUNTER[:5])
+    give_to_somebody(database)
+    claim(database, what, name="odd")
+    assert readings(database) == []
+    claim(database, InputClaim(Mapping.COUNTER, "kWh", measurement="total"))
+    send(database, [(at + 7200, 9e12 - at) for at, _ in COUNTER], name="odd")
+    send(database, COUNTER)
+    assert record_inputs(database, now=NOW) == 2
+    assert [energy for _, energy, _ in readings(database)] == [300] * 4
+
+
+def test_an_input_whose_recording_breaks_holds_up_no_other(sqlite_database: Database) -> None:
+    send(sqlite_database, COUNTER[:5], name="broken")
+    send(sqlite_database, COUNTER[:5])
+    give_to_somebody(sqlite_database)
+    claim(sqlite_database, InputClaim(Mapping.COUNTER, "kWh", measurement="b"), name="broken")
+    claim(sqlite_database, InputClaim(Mapping.COUNTER, "kWh"))
+    with sqlite_database.writing() as connection:
+        broken = sa.update(device_inputs).where(device_inputs.c.name == "broken")
+        connection.execute(broken.values(factor="no number"))
+    send(sqlite_database, COUNTER, name="broken")
+    send(sqlite_database, COUNTER)
+    with pytest.raises(ValueError, match="must be a number"):
+        record_inputs(sqlite_database, now=NOW)
+    assert [energy for _, energy, _ in readings(sqlite_database)] == [300] * 5
 
 
 def test_a_sender_has_a_bounded_number_of_devices_and_is_refused_whole(

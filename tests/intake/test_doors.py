@@ -1,7 +1,10 @@
 """`POST /meter` and `POST /readings` of a really started server, on both engines."""
 
+import contextlib
 import gzip
 import io
+import json
+import socket
 import zlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 import zstandard
 
+from meterbook.domain.readings import Quality
 from meterbook.registry.meters import set_meter_key
 from meterbook.registry.tokens import new_secret, secret_hash
 from meterbook.storage.database import Database
@@ -335,3 +339,53 @@ def test_what_cannot_be_stored_is_a_503_and_stored_once_the_database_is_back(
     ]
     assert client.post("/meter", json=packet).status_code == 201
     assert amounts(book, 51) == {1738972800: 5500}
+
+
+def test_slow_uploads_keep_nobody_waiting_and_too_many_bytes_are_asked_for_again(
+    server: Server, client: httpx.Client
+) -> None:
+    held = 500_000  # larger than what is kept in memory; the limit of all is four times 2,000,000
+    where = httpx.URL(server.url)
+    head = b"POST /readings HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    rows = [{"id": 2020, "timestamp": "2025-02-08T00:31:00Z", "reading_kWh": 5.5}]
+    with contextlib.ExitStack() as opened:
+        lines = [
+            opened.enter_context(socket.create_connection((where.host, where.port or 0)))
+            for _ in range(15)
+        ]
+        for line in lines:
+            line.sendall(head + b"content-length: 600000\r\n\r\n" + b" " * held)
+        answer = client.post("/readings", json=rows, timeout=20)
+        assert (answer.status_code, answer.json()["accepted"]) == (201, 1)
+
+        # 7,500,000 bytes once the server has read them all: of another million half is too many.
+        answers: list[httpx.Response] = []
+        while not answers or answers[-1].status_code == 400:
+            answers.append(client.post("/readings", content=b" " * 1_000_000, timeout=20))
+        assert answers[-1].status_code == 503
+        assert int(answers[-1].headers["retry-after"]) > 0
+
+        last = lines[-1]
+        last.sendall(json.dumps(rows).encode().ljust(100_000))
+        assert b"200" in last.recv(4096).split(b"\r\n")[0]
+    assert client.post("/readings", json=rows, timeout=20).status_code == 200
+
+
+def test_rows_beside_an_edit_are_accepted_and_do_not_count(
+    client: httpx.Client, book: Database
+) -> None:
+    rows = [{"id": 2021, "timestamp": "2025-02-08T00:31:00Z", "reading_kWh": 5.5}]
+    client.post("/readings", json=rows)
+    with book.writing() as connection:
+        connection.execute(
+            sa.update(daybook)
+            .values(amount=7, quality=int(Quality.EDITED))
+            .where(
+                daybook.c.channel_id.in_(
+                    sa.select(installations.c.channel_id).where(installations.c.meter_id == 2021)
+                )
+            )
+        )
+    answer = client.post("/readings", json=rows)
+    assert (answer.status_code, answer.json()["accepted"]) == (201, 1)
+    assert list(amounts(book, 2021).values()) == [7]

@@ -138,6 +138,23 @@ def test_a_run_that_took_three_seconds_is_followed_by_a_rest_of_thirty(database:
     assert meters_counted_after_run(now=NEXT + 600, clock=[133.1, 133.2]) == 2
 
 
+def test_a_process_that_starts_does_not_count_again_what_another_has_just_counted(
+    database: Database,
+) -> None:
+    def meters_counted_by_a_new_process(*, now: int) -> int:
+        upkeep = RegionUpkeep(database, silent_intervals=4)
+        upkeep.run(now=now, took_s=iter([0.0, 0.1]).__next__)
+        with database.reading() as connection:
+            return sum(standing.meters for standing in region_standings(connection))
+
+    for meter, now, counted in (
+        (1, NEXT, 1), (2, NEXT + 299, 1), (3, NEXT + 300, 3), (4, NEXT + 299, 4),
+    ):  # fmt: skip
+        with database.writing() as connection:
+            add_meters(connection, [meter], zone="UTC", now=0, regions=REGIONS)
+        assert meters_counted_by_a_new_process(now=now) == counted
+
+
 def test_a_silent_meter_that_is_moved_is_silent_in_its_new_region(database: Database) -> None:
     with database.writing() as connection:
         add_meters(connection, [1, 2, 3], zone="UTC", now=0, regions=REGIONS)

@@ -85,7 +85,9 @@ def _lines(report: ImportReport) -> Iterator[str]:
 def _which_counts(report: ImportReport, name: str) -> str:
     if name != "differing":
         return ""
-    return ", which stands" if report.book_stands else " (the file counts, the book's are kept)"
+    if report.book_stands:
+        return ", which stands"
+    return " (the file counts, the book's are kept; edits stand)"
 
 
 def _series_text(series: SeriesReport) -> str:

@@ -26,6 +26,7 @@ _INTERVAL_MS = COUNTED_INTERVAL_S * 1000
 CONFIRMING_SAMPLES = 3
 CONFIRMING_MS = 600_000  # longer than a device takes to start; always passes an interval's end
 _CONFIRMING_RISES = 2  # inverters show 0 all night: what stands still proves nothing
+SILENCE_MS_MAX = 1_000 * 86_400_000  # no meter is away for longer: a clock was wrong
 _HOUR_MS = 3_600_000
 
 
@@ -195,7 +196,8 @@ def each_interval(energies: tuple[IntervalEnergy, ...]) -> Iterator[tuple[int, i
 
 
 def _follows(stretch: Stretch, at_ms: int, dial: int, limits: CounterLimits) -> bool:
-    return 0 <= dial - stretch.dial <= limits.most(at_ms - stretch.at_ms)
+    elapsed_ms = at_ms - stretch.at_ms
+    return elapsed_ms <= SILENCE_MS_MAX and 0 <= dial - stretch.dial <= limits.most(elapsed_ms)
 
 
 def _is_confirmed(suspect: Stretch, *, is_first: bool) -> bool:
@@ -220,7 +222,8 @@ def _new_epoch(state: CounterState, suspect: Stretch, limits: CounterLimits) -> 
 
 
 def _rollover(trusted: Stretch, suspect: Stretch, limits: CounterLimits) -> int | None:
-    most = limits.most(suspect.first_at_ms - trusted.at_ms)
+    elapsed_ms = suspect.first_at_ms - trusted.at_ms
+    most = limits.most(elapsed_ms) if elapsed_ms <= SILENCE_MS_MAX else 0
     for end in limits.rollovers:
         advance = suspect.first_dial + end - trusted.dial
         if suspect.first_dial >= 0 and trusted.dial < end and advance <= min(most, end // 100):
@@ -233,6 +236,10 @@ def _ended(
 ) -> tuple[Stretch, tuple[IntervalEnergy, ...]]:
     if final < stretch.dial:
         raise EventDoesNotFitError(f"the counter stood at {stretch.dial} before: more than that")
+    if final - stretch.dial > limits.most(at_ms - stretch.at_ms):
+        raise EventDoesNotFitError(
+            f"the counter stood at {stretch.dial} before: it cannot have risen to {final} since"
+        )
     longer, energies = _extended(stretch, limits, at_ms=at_ms, dial=final)
     return msgspec.structs.replace(longer, dial=first), energies
 

@@ -75,7 +75,7 @@ class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
     """Twice in the file with different values: the last counts, the other is kept."""
     differing: int = 0
     """The book had another value: the file's counts from now on, the book's is kept; the other way
-    round where the book stands."""
+    round where the book stands, and where it was edited."""
     book_stands: bool = False
     """It is a copy of the book, made earlier: where the two differ, the book's value counts."""
     new_days: int = 0

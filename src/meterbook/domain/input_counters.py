@@ -26,6 +26,7 @@ from meterbook.domain.counters import (
 )
 from meterbook.domain.input_mappings import MILLIONTHS, InputMapping, Made, Sample
 from meterbook.domain.readings import HALF_HOUR_S, Quality
+from meterbook.domain.register_amounts import AMOUNT_MAX
 
 MEASURED_APART_S = 960  # devices that send every quarter of an hour, a minute early or late
 MEASURED_NEAR_S = 60  # a thirtieth of the half-hour: those that send once in it, at its end
@@ -71,6 +72,8 @@ def count_samples(
         _put(parts, starts_at, amount, quality, grid_offset_s)
     for at_ms, amount in samples:
         dial = round(amount * mapping.factor / MILLIONTHS)
+        if abs(dial) > AMOUNT_MAX:  # no dial that the books can hold
+            continue
         state, energies = _counted(state, at_ms, dial, limits, resets=mapping.resets_to_zero)
         for starts_at, energy_wh, quality in each_interval(energies):
             _put(parts, starts_at, energy_wh, quality, grid_offset_s)

@@ -19,6 +19,7 @@ from itertools import groupby
 import msgspec
 
 from meterbook.domain.readings import HALF_HOUR_S, Counting, Quality
+from meterbook.domain.register_amounts import AMOUNT_MAX
 
 MOMENTARY_S = 300
 MILLIONTHS = 1_000_000
@@ -96,14 +97,17 @@ def readings_of(
     """
     Return the readings that the samples make, rising; of intervals that have ended.
 
-    Counters have a module of their own, `input_counters`.
+    Counters have a module of their own, `input_counters`. An amount beyond what the books can hold
+    is no reading: it is missing.
 
     :param samples: stamps strictly rising.
     :param grid_offset_s: where the half-hours of the channel lie on the UTC grid.
     """
     if mapping.mapping is Mapping.MOMENTARY:
-        return list(_means(samples, mapping, now))
-    return list(_sums(samples, mapping, grid_offset_s))
+        made = _means(samples, mapping, now)
+    else:
+        made = _sums(samples, mapping, grid_offset_s)
+    return [item for item in made if abs(item[1]) <= AMOUNT_MAX]
 
 
 def _means(samples: Sequence[Sample], mapping: InputMapping, now: int) -> Iterator[Made]:

@@ -11,7 +11,7 @@ from fractions import Fraction
 from meterbook.domain.modbus_numbers import channel_unit
 
 ENERGY_UNIT = "Wh"
-AMOUNT_MAX = 2**63 - 1  # what a column of the books can hold
+AMOUNT_MAX = 2**52  # the minutes of a day still add up within 64 bits
 SCALE_FACTOR_MAX = 10  # SunSpec: sunssf is -10 to 10
 _PREFIXES = {"k": 1_000, "M": 1_000_000}
 
@@ -33,7 +33,7 @@ def amount_scale(*, scale: Decimal, unit: str) -> Fraction:
 
 def amount_of(number: int | Decimal, *, scale: Fraction, scale_factor: int = 0) -> int | None:
     """
-    Return the amount, rounded half-even; None if no column could hold it.
+    Return the amount, rounded half-even; None if the books could not hold a day of it.
 
     :param scale: as `amount_scale` returns it.
     :param scale_factor: the power of ten of a scale-factor register.

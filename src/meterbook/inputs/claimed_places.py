@@ -37,8 +37,11 @@ def meter_point_for(
     if wanted.meter_id is not None:
         return _point_of_meter(connection, wanted, wanted.meter_id, by=by, now=now)
     device = wanted.device
+    # Of the user it has now: another one's stays with whoever had the device before.
     known: int | None = connection.execute(
-        sa.select(devices.c.meter_point_id).where(devices.c.id == device.id)
+        sa.select(devices.c.meter_point_id)
+        .join(meter_points, meter_points.c.id == devices.c.meter_point_id)
+        .where(devices.c.id == device.id, meter_points.c.account_id == device.user)
     ).scalar()
     if known is not None:
         return known

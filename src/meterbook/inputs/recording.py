@@ -6,7 +6,7 @@ the transaction that stores samples, and cleared in the one that records their r
 anywhere, it is run again. Readings are made from the samples alone and recording twice equals
 recording once, so running it again, or over the same stretch, changes nothing. What a counter's
 samples said so far is kept beside it; a sample that arrives between those is counted by counting
-all of them again.
+all of them again. What a clock that was never set says is of no known moment, and in no book.
 """
 
 import msgspec
@@ -26,7 +26,7 @@ from meterbook.domain.input_mappings import (
 )
 from meterbook.domain.local_days import grid_offset_s, time_zone
 from meterbook.domain.readings import HALF_HOUR_S, Reading
-from meterbook.storage.database import Database, is_conflict
+from meterbook.storage.database import Database, is_conflict, is_unreachable
 from meterbook.storage.device_tables import device_inputs, input_samples
 from meterbook.storage.dialects import row_lock
 from meterbook.storage.tables import channels
@@ -34,6 +34,7 @@ from meterbook.storage.tables import channels
 SETTLING_S = (
     60  # a device's messages overtake each other by less: counted in order, they count once
 )
+CLOCK_SET_SINCE_MS = 978_307_200_000  # 2001: clocks never set begin in 1970, 1980 or 2000
 SAMPLES_AT_ONCE = 20_000  # one transaction: other writers hardly notice
 _TRIES_MAX = 8
 _encode = msgspec.json.Encoder().encode
@@ -43,7 +44,11 @@ _STRETCH_MS_MIN = 4 * _HALF_HOUR_MS  # each step gets ahead, however dense the s
 
 
 def record_inputs(database: Database, *, now: int, inputs_max: int = 100_000) -> int:
-    """Record what claimed inputs sent and is not in the books yet; return how many inputs."""
+    """
+    Record what claimed inputs sent and is not in the books yet; return how many inputs.
+
+    :raises Exception: what was wrong with an input, once all the others are recorded.
+    """
     with database.reading() as connection:
         waiting = connection.scalars(
             sa.select(device_inputs.c.id)
@@ -51,8 +56,16 @@ def record_inputs(database: Database, *, now: int, inputs_max: int = 100_000) ->
             .order_by(device_inputs.c.id)
             .limit(inputs_max)
         ).all()
+    broken: Exception | None = None
     for input_id in waiting:
-        record_input(database, input_id=input_id, now=now)
+        try:
+            record_input(database, input_id=input_id, now=now)
+        except Exception as error:
+            if is_unreachable(error):
+                raise
+            broken = error
+    if broken is not None:
+        raise broken
     return len(waiting)
 
 
@@ -181,6 +194,7 @@ def _grid(at_ms: int, offset_s: int) -> int:
 def _samples(
     connection: sa.Connection, input_id: int, begins_at_ms: int, at_once: int
 ) -> list[Sample]:
+    begins_at_ms = max(begins_at_ms, CLOCK_SET_SINCE_MS)
     rows = connection.execute(
         sa.select(input_samples.c.at_ms, input_samples.c.amount)
         .where(input_samples.c.input_id == input_id, input_samples.c.at_ms >= begins_at_ms)

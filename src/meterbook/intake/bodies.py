@@ -8,7 +8,7 @@ connection, and what belongs to it, for hours.
 import asyncio
 import ctypes
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, cast
 
 import zstandard
@@ -132,7 +132,18 @@ class PatientReceive:
 
 async def read_body(headers: Mapping[bytes, bytes], receive: Any, *, bytes_max: int) -> bytes:
     """
-    Return the request's body.
+    Return the request's body; raises as `body_parts` does.
+
+    For bodies that may be held in memory as they come.
+    """
+    return b"".join([part async for part in body_parts(headers, receive, bytes_max=bytes_max)])
+
+
+async def body_parts(
+    headers: Mapping[bytes, bytes], receive: Any, *, bytes_max: int
+) -> AsyncIterator[bytes]:
+    """
+    Yield the request's body part by part, as it comes.
 
     :raises BodyTooLargeError: if it has more than bytes_max.
     :raises BrokenBodyError: if the sender hung up before its end.
@@ -142,22 +153,18 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Any, *, bytes_max: 
     if announced.isdigit() and int(announced) > bytes_max:
         raise BodyTooLargeError(bytes_max=bytes_max)
     receive = PatientReceive(receive)
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if message.get("more_body"):
-        parts, size = [body], len(body)
-        while message.get("more_body"):
-            message = await receive()
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if size > bytes_max:
-                raise BodyTooLargeError(bytes_max=bytes_max)
-        body = b"".join(parts)
-    if message["type"] == "http.disconnect":
-        raise BrokenBodyError("the request ended before its body did")
-    if len(body) > bytes_max:
-        raise BodyTooLargeError(bytes_max=bytes_max)
-    return body
+    size = 0
+    is_more = True
+    while is_more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise BrokenBodyError("the request ended before its body did")
+        part: bytes = message.get("body", b"")
+        size += len(part)
+        if size > bytes_max:
+            raise BodyTooLargeError(bytes_max=bytes_max)
+        yield part
+        is_more = message.get("more_body", False)
 
 
 def unpack(body: bytes, *, encoding: str, bytes_max: int) -> bytes:

@@ -25,11 +25,14 @@ QUEUE_READINGS = Gauge("meterbook_queue_readings", "Readings waiting for the nex
 class GroupCommit(Gathering[Item, Result]):
     """Gathers items of one event loop and commits them together in a thread of its own."""
 
-    def __init__(self, commit: Callable[[list[Item]], Sequence[Result]], *, queue_max: int) -> None:
+    def __init__(
+        self, commit: Callable[[list[Item]], Sequence[Result | Exception]], *, queue_max: int
+    ) -> None:
         """
         Prepare; the first `add` starts it.
 
-        :param commit: stores the items durably and returns one result for each, or raises.
+        :param commit: stores the items durably and returns one result for each, or an error in
+            its place, or raises for all.
         :param queue_max: how many items may wait for their commit, the bound on memory.
         """
         self._commit = commit
@@ -40,7 +43,7 @@ class GroupCommit(Gathering[Item, Result]):
             thread_name="group-commit",
         )
 
-    def _measured(self, items: list[Item]) -> Sequence[Result]:
+    def _measured(self, items: list[Item]) -> Sequence[Result | Exception]:
         QUEUE_READINGS.set(self.waiting)
         COMMIT_READINGS.observe(len(items))
         with COMMIT_SECONDS.time():

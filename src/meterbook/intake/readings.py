@@ -8,7 +8,8 @@ says `?partial=true`. What is stored is on disk before the answer; sending it ag
 import asyncio
 import time
 from collections import Counter
-from typing import Any
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
 from urllib.parse import parse_qs
 
 import msgspec
@@ -19,7 +20,7 @@ from meterbook.intake.bodies import (
     BrokenBodyError,
     MediaTypeError,
     SlowBodyError,
-    read_body,
+    body_parts,
     unpack,
 )
 from meterbook.intake.packet_columns import CheckedPackets, RejectedRow, check_packets
@@ -30,7 +31,9 @@ from meterbook.intake.senders import KeyRequiredError, Senders
 from meterbook.problems import Problem, Send, problem, send_json, send_problem
 
 UPLOADS_AT_ONCE = 2  # bounds the memory; more wait their turn
-UPLOADS_WAITING_MAX = 32
+UPLOADS_WAITING_MAX = 256
+UPLOADS_HELD_MAX = 4  # as many bytes as so many of the largest: bounds the temporary files
+MEMORY_BYTES_MAX = 1 << 18  # an upload beyond it arrives in a file
 _log = structlog.get_logger()
 READINGS_PER_COMMIT = 20_000  # 70 ms: packets from meters hardly notice
 
@@ -39,7 +42,7 @@ class UploadAnswer(msgspec.Struct, frozen=True):
     """What became of the rows."""
 
     accepted: int
-    """Stored by this request, replacements included."""
+    """Stored by this request; also what replaced another value, or is kept beside an edit."""
     repeated: int
     """Stored before with the same value, or twice in this request."""
     replaced: int
@@ -79,6 +82,7 @@ class ReadingsDoor:
         self._upload_bytes_max = upload_bytes_max
         self._turns = asyncio.Semaphore(UPLOADS_AT_ONCE)
         self._waiting = 0
+        self._held_bytes = 0
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Send) -> None:
         """Answer one request."""
@@ -108,18 +112,42 @@ class ReadingsDoor:
         if self._waiting >= UPLOADS_WAITING_MAX:
             raise TooManyUploadsError
         self._waiting += 1
+        size = 0
         try:
-            async with self._turns:
-                body = await read_body(headers, receive, bytes_max=self._upload_bytes_max)
-                return await asyncio.to_thread(self._store, body, headers, key_hash, partial)
+            # It arrives before its turn: a slow sender keeps nobody waiting.
+            with SpooledTemporaryFile(MEMORY_BYTES_MAX, prefix="meterbook-readings-") as file:
+                size = await self._receive(file, headers, receive)
+                async with self._turns:
+                    return await asyncio.to_thread(self._store, file, headers, key_hash, partial)
         finally:
             self._waiting -= 1
+            self._held_bytes -= size
+
+    async def _receive(self, file: IO[bytes], headers: dict[bytes, bytes], receive: Any) -> int:
+        """Put the body into the file and return its size, which counts as held from then on."""
+        bytes_max = self._upload_bytes_max
+        size = 0
+        try:
+            async for part in body_parts(headers, receive, bytes_max=bytes_max):
+                self._hold(len(part))
+                size += len(part)
+                file.write(part)
+        except BaseException:
+            self._held_bytes -= size
+            raise
+        return size
+
+    def _hold(self, count: int) -> None:
+        if self._held_bytes + count > UPLOADS_HELD_MAX * self._upload_bytes_max:
+            raise TooManyUploadsError
+        self._held_bytes += count
 
     def _store(
-        self, body: bytes, headers: dict[bytes, bytes], key_hash: str | None, partial: bool
+        self, file: IO[bytes], headers: dict[bytes, bytes], key_hash: str | None, partial: bool
     ) -> UploadAnswer | UploadProblem:
+        file.seek(0)
         body = unpack(
-            body,
+            file.read(),
             encoding=headers.get(b"content-encoding", b"").decode("latin-1"),
             bytes_max=self._upload_bytes_max,
         )
@@ -167,7 +195,7 @@ class ReadingsDoor:
                 for answer in answers
             )
         return UploadAnswer(
-            accepted=counts["new"] + counts["replaced"],
+            accepted=counts["new"] + counts["replaced"] + counts["overruled"],
             repeated=counts["repeated"],
             replaced=counts["replaced"],
             rejected=checked.rejected + counts["unauthorized"],

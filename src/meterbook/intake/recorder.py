@@ -20,7 +20,7 @@ from meterbook.domain.local_days import grid_offset_s, time_zone
 from meterbook.domain.readings import Reading, packet_starts_at
 from meterbook.intake.packet_fields import Packet
 from meterbook.registry import meters
-from meterbook.storage.database import Database, is_conflict, is_unreachable
+from meterbook.storage.database import Database, is_conflict, is_node_away, is_unreachable
 
 # Counted here, once a batch, because once a packet would be felt.
 PACKETS = Counter("meterbook_packets_total", "Packets by outcome.", ["outcome"])
@@ -30,6 +30,10 @@ _TRIES_MAX = 8  # of one batch, against other processes recording the same inter
 
 class CannotStoreError(RuntimeError):
     """The database is away, full or stuck: nothing was stored, try again later."""
+
+
+class NodeAwayError(CannotStoreError):
+    """A node of a cluster is away that some of the packets belong to; the others could be."""
 
 
 class Arrival(msgspec.Struct, frozen=True, gc=False):
@@ -74,6 +78,7 @@ class PacketRecorder:
         Store the arrivals durably and return one answer for each, in their order.
 
         :raises CannotStoreError: if the database cannot; nothing was stored.
+        :raises NodeAwayError: if it is a part of it that cannot; nothing was stored either.
         """
         received_at_ms = self._next_received_at_ms()
         try:
@@ -83,6 +88,8 @@ class PacketRecorder:
                 return answers
             answers = self._record_with_care(arrivals, received_at_ms)
         except Exception as error:
+            if is_node_away(error):
+                raise NodeAwayError(str(error)) from error
             if is_unreachable(error) or isinstance(error, daybook.ConcurrentChangeError):
                 raise CannotStoreError(str(error)) from error
             raise
@@ -160,7 +167,7 @@ class PacketRecorder:
             readings: list[Reading] = []
             answers: list[Answer | None] = []
             for arrival in arrivals:
-                reading = _reading(arrival, known.get(arrival.packet.meter_id, []))
+                reading = reading_of(arrival, known.get(arrival.packet.meter_id, []))
                 if reading is None:
                     answers.append(KeyRefused())
                     continue
@@ -173,7 +180,8 @@ class PacketRecorder:
             return [answer or next(stored) for answer in answers]
 
 
-def _reading(arrival: Arrival, known: Sequence[meters.Installation]) -> Reading | None:
+def reading_of(arrival: Arrival, known: Sequence[meters.Installation]) -> Reading | None:
+    """Return the reading a packet makes of its meter's channel; None if it may not."""
     if not known or known[0].key_hash != arrival.key_hash:
         return None
     packet = arrival.packet

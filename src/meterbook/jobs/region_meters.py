@@ -31,3 +31,11 @@ def count_region_meters(database: Database, *, now: int) -> None:
     with database.writing() as connection:
         connection.execute(sa.delete(region_meters))
         insert_rows(connection, region_meters, rows)
+
+
+def region_meters_counted_at(connection: sa.Connection) -> int | None:
+    """Return when the meters were counted last, UTC epoch seconds; None: there were none."""
+    found: int | None = connection.execute(
+        sa.select(sa.func.max(region_meters.c.computed_at))
+    ).scalar()
+    return found

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from meterbook.domain.readings import HALF_HOUR_S
 from meterbook.jobs.open_regions import Marks, sum_open_days
-from meterbook.jobs.region_meters import count_region_meters
+from meterbook.jobs.region_meters import count_region_meters, region_meters_counted_at
 from meterbook.jobs.silent_meters import find_silent_meters
 from meterbook.rollups.upkeep import settle_all
 from meterbook.storage.database import Database
@@ -27,7 +27,6 @@ class RegionUpkeep:
         self._marks: Marks = {}
         self._half_hour = 0
         self._rested_at = 0.0
-        self._standings_at = 0
 
     def run(self, *, now: int, took_s: Callable[[], float]) -> None:
         """
@@ -43,9 +42,14 @@ class RegionUpkeep:
         if self._half_hour != now // HALF_HOUR_S:
             self._marks, self._half_hour = {}, now // HALF_HOUR_S
         self._marks = sum_open_days(self._database, marks=self._marks, now=now)
-        if now >= self._standings_at + _STANDINGS_EVERY_S:
-            count_region_meters(self._database, now=now)
+        if self._are_standings_due(now):
             find_silent_meters(self._database, silent_intervals=self._silent_intervals, now=now)
-            self._standings_at = now
+            count_region_meters(self._database, now=now)  # last: it says when
         ended = took_s()
         self._rested_at = ended + _REST * (ended - began)
+
+    def _are_standings_due(self, now: int) -> bool:
+        # Asked of the book: one that starts, or takes over, need not do again what was just done.
+        with self._database.reading() as connection:
+            counted_at = region_meters_counted_at(connection)
+        return counted_at is None or not 0 <= now - counted_at < _STANDINGS_EVERY_S

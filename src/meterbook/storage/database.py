@@ -298,6 +298,19 @@ def is_conflict(error: BaseException) -> bool:
     return state in {"40001", "40P01", "23505"}  # serialization, deadlock, unique
 
 
+def is_node_away(error: BaseException) -> bool:
+    """
+    Say whether a node of a cluster is away while the coordinator, whom we asked, is there.
+
+    The states are PostgreSQL's of lost connections, class 08, and of servers that end, 57P01 to
+    57P03; Citus passes on those of its nodes.
+    """
+    if not isinstance(error, DBAPIError) or error.connection_invalidated:
+        return False
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return state.startswith("08") or state in {"57P01", "57P02", "57P03"}
+
+
 def is_unreachable(error: BaseException) -> bool:
     """Say whether the error is of the database's being away or full, not of the statement."""
     return isinstance(error, (DBAPIError, OSError, sa.exc.TimeoutError)) and not isinstance(

@@ -77,6 +77,19 @@ def shards_of(connection: sa.Connection, channel_ids: IntColumn) -> IntColumn:
     return np.fromiter(found, dtype=np.int64, count=len(channel_ids))
 
 
+def nodes_of(connection: sa.Connection, channel_ids: IntColumn) -> IntColumn:
+    """Return the group of the node that each channel is on; both of shape (n,)."""
+    shards = shards_of(connection, channel_ids)
+    statement = sa.text("""
+        SELECT shardid, groupid FROM pg_dist_placement
+        WHERE shardid = ANY(CAST(:shards AS bigint[])) ORDER BY placementid
+    """)
+    found = connection.execute(statement, {"shards": np.unique(shards).tolist()})
+    groups: dict[int, int] = {row[0]: row[1] for row in found}
+    each = (groups[shard] for shard in shards.tolist())
+    return np.fromiter(each, dtype=np.int64, count=len(shards))
+
+
 def distribute(
     database: Database,
     *,

@@ -162,6 +162,22 @@ def test_a_device_that_returns_is_read_again(monkeypatch: pytest.MonkeyPatch) ->
     run(work())
 
 
+def test_a_host_taken_away_while_it_is_read_leaves_no_connection_behind() -> None:
+    async def work() -> None:
+        async with served(a_device("sdm120", Fault.SLOW)) as gone, served(a_device()) as other:
+            registry, book = Registry(often(a_host(gone.port, "sdm120"))), Book()
+            async with collecting(registry, book) as collector:
+                await until(lambda: gone.bus.requests)
+                asked = gone.bus.requests
+                registry.set(often(a_host(other.port, host_id=2)))
+                await until(lambda: book.of(2) and not collector._ending)
+                await until(lambda: not gone.connections, within_s=5)
+                assert gone.bus.requests == asked
+        assert book.of(1) == []
+
+    run(work())
+
+
 def test_turns_lie_on_the_period_and_are_spread() -> None:
     host = a_host(1)
     hosts = [changed(host, host_id=number, period_s=60) for number in range(1, 1001)]

@@ -14,6 +14,7 @@ from meterbook.intake.modbus.host_polls import poll
 from meterbook.intake.modbus.host_reader import HostReader
 from meterbook.intake.modbus.sunspec import discover, sunspec_models
 from meterbook.registry.sunspec_layouts import NotDiscoveredError, SunSpecDevice
+from meterbook.simulate.modbus import sunspec_device
 from meterbook.simulate.modbus.faults import Fault, Faults
 from meterbook.simulate.modbus.homes import SunnyHome
 from meterbook.simulate.modbus.quantities import Measured
@@ -86,6 +87,22 @@ def test_an_inverter_with_strings_and_a_meter_keeps_their_measurements_apart() -
         names = [register.measurement for register in found.registers]
         assert len(names) == len(set(names))
         assert "temperature_other" not in names  # the device has no such sensor
+
+    run(work())
+
+
+def test_strings_far_from_their_scale_factors_are_read_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sunspec_device, "_STRINGS", 12)
+
+    async def work() -> None:
+        device = virtual(1, 103, 160)
+        _, amounts = await discovered(device)
+        held = device.held(now_ms=NOON_MS)
+        for number in range(1, 13):
+            name = f"power_dc_mppt{number}"
+            assert amounts[name] == expected(held[160, name], "W")
+            name = f"energy_dc_produced_mppt{number}"
+            assert amounts[name] == held[160, name]
 
     run(work())
 

@@ -81,7 +81,7 @@ def numbers(found: MessageSamples) -> dict[str, dict[int, float]]:
             "v1/gateway/telemetry",
             {"Dev A": [{"ts": NOW_MS - 5, "values": {"k": 1}}]},
             {"Dev A k": {-5: 1}},
-            False,
+            True,
         ),
     ],
 )  # fmt: skip
@@ -89,6 +89,21 @@ def test_a_message_says(topic: str, content: Any, kept: dict[str, Any], has_time
     found = read(topic, content)
     assert numbers(found) == kept
     assert found.has_time == has_time
+
+
+@pytest.mark.parametrize(
+    ("entries", "has_time"),
+    [
+        ([{"ts": NOW_MS, "values": {"a": 1}}], True),
+        ([{"ts": NOW_MS, "values": {"a": 1}}, {"a": 2}], False),
+        ([{"a": 1}], False),
+    ],
+    ids=["each with a time", "one without", "without"],
+)
+def test_a_gateways_message_has_a_time_where_each_of_its_entries_has(
+    entries: list[dict[str, Any]], has_time: bool
+) -> None:
+    assert read("v1/gateway/telemetry", {"Dev A": entries}).has_time is has_time
 
 
 def test_units_are_announced_where_the_device_has_fixed_ones() -> None:
@@ -189,6 +204,24 @@ def test_our_own_announcements_and_what_is_no_sensor_are_passed_over(
 def test_an_announcement_that_is_no_plain_path_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(SamplesError):
         announced_sensor("homeassistant/sensor/x/config", json.dumps(DISCOVERY | changes).encode())
+
+
+@pytest.mark.parametrize(
+    "topic",
+    ["meter/state\n", "meter\x01", "meter\x85", "m" * 513, "/".join("m" * 101)],
+    ids=["line feed", "control character", "next line", "too long", "too deep"],
+)
+def test_a_state_topic_for_which_a_broker_would_end_the_connection_is_refused(topic: str) -> None:
+    announced = json.dumps(DISCOVERY | {"stat_t": topic}).encode()
+    with pytest.raises(SamplesError):
+        announced_sensor("homeassistant/sensor/x/config", announced)
+
+
+@pytest.mark.parametrize(("opening", "closing"), [('{"":', "}"), ("[", "]")])
+def test_a_payload_is_looked_into_no_deeper_than_a_name_is_long(opening: str, closing: str) -> None:
+    nested = '{"em:0":{"a":' + opening * 300 + "1" + closing * 300 + "}}"
+    with pytest.raises(SamplesError, match="nested too deep"):
+        read("meter/events/rpc", '{"method":"NotifyStatus","params":' + nested + "}")
 
 
 @settings(max_examples=200, deadline=None)

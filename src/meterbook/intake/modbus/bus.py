@@ -29,6 +29,7 @@ class Bus:
         self._timeouts = 0
         self._ready_at = 0.0
         self._refused: tuple[float, ReadFailedError] | None = None
+        self._has_ended = False
 
     async def read(
         self,
@@ -61,6 +62,11 @@ class Bus:
         if self._line is not None:
             self._line.close()
             self._line = None
+
+    def end(self) -> None:
+        """Close the connection for good: whoever still reads is told so, and opens none."""
+        self._has_ended = True
+        self.close()
 
     async def _ask(
         self, line: Line, slave: int, function: int, address: int, count: int, limits: BusLimits
@@ -106,6 +112,8 @@ class Bus:
         if line is not None and line.is_open and line.address == bus:
             return line
         self.close()
+        if self._has_ended:
+            raise ReadFailedError(PollFailure.UNREACHABLE, "nothing is read here any more")
         clock = asyncio.get_running_loop().time
         if self._refused is not None and clock() < self._refused[0]:
             raise self._refused[1]
@@ -114,6 +122,9 @@ class Bus:
         except ReadFailedError as error:
             self._refused = (clock() + REFUSED_FOR_S, error)
             raise
+        if self._has_ended:
+            line.close()
+            raise ReadFailedError(PollFailure.UNREACHABLE, "nothing is read here any more")
         self._line, self._refused = line, None
         self._ready_at = clock() + limits.connect_delay_ms / 1000
         return line

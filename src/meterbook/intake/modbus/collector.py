@@ -121,7 +121,7 @@ class Collector:
                 known.change(host, self._bus(host))
         used = {host.bus.key for host in plan.hosts.values()}
         for key in self._buses.keys() - used:
-            self._buses.pop(key).close()
+            self._buses.pop(key).end()
 
     def _bus(self, host: PolledHost) -> Bus:
         return self._buses.setdefault(host.bus.key, Bus())
@@ -132,7 +132,7 @@ class Collector:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for bus in self._buses.values():
-            bus.close()
+            bus.end()
         self._hosts.clear()
         self._buses.clear()
         self._version = -1

@@ -65,7 +65,7 @@ class HostReader:
             try:
                 await self._read_block(block, reading, patient=patient)
             except ReadFailedError as error:
-                if error.exception_code in _OF_ADDRESSES and len(block.registers) > 1:
+                if error.exception_code in _OF_ADDRESSES and len(block.pieces) > 1:
                     waiting.extendleft(reversed(halves(block)))
                     continue
                 silent = silent + 1 if error.failure is PollFailure.TIMEOUT else 0
@@ -110,5 +110,5 @@ class HostReader:
 
 def _mark(reading: Reading, blocks: Iterable[Block], error: ReadFailedError) -> None:
     for block in blocks:
-        for register in block.registers:
-            reading.failed[register.measurement] = error
+        for piece in block.pieces:
+            reading.failed[piece.register.measurement] = error

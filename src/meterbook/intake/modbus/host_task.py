@@ -95,7 +95,10 @@ class HostTask:
 
     async def _poll(self) -> None:
         # A host that is new or was well gets a second chance at once; a silent one waits.
-        result = await poll(self._reader, patient=not self.failed_in_a_row)
+        reader = self._reader
+        result = await poll(reader, patient=not self.failed_in_a_row)
+        if self._stopped or not _is_of_same_device(reader, self._reader):
+            return  # what it was pointed at before says nothing of what it is now
         state = _state(result)
         self.failed_in_a_row = self.failed_in_a_row + 1 if state is HostState.SILENT else 0
         POLLS.labels(state.value).inc()
@@ -134,6 +137,10 @@ def due_after(instant: float, host: PolledHost) -> float:
     turns = (instant - offset) // host.period_s + 1
     due_at: float = turns * host.period_s + offset
     return due_at if due_at > instant else due_at + host.period_s
+
+
+def _is_of_same_device(before: HostReader, now: HostReader) -> bool:
+    return before.bus is now.bus and before.host.slave_address == now.host.slave_address
 
 
 def _state(result: HostPoll) -> HostState:

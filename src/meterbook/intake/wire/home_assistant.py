@@ -25,6 +25,8 @@ from meterbook.intake.wire.mqtt_messages import MessageSamples
 from meterbook.intake.wire.thingsboard import decoded
 
 SENSORS_MAX = 10_000  # announced at once; bounds what a flood of announcements takes
+TOPIC_CHARACTERS_MAX = 512  # as of a device's name
+TOPIC_LEVELS_MAX = 100  # EMQX allows 128, Mosquitto 200
 OUR_IDS = "meterbook_"
 _TEMPLATE = re.compile(
     r"\{\{\s*value(?P<json>_json)?(?P<path>(?:\.[A-Za-z_]\w*|\[(?:'[^'\]]+'|\"[^\"\]]+\"|\d+)\])*)"
@@ -73,6 +75,20 @@ def kept_sensor(device: str, name: str, source: str) -> Sensor:
     return Sensor(kept.state_topic, device, name, kept.path)
 
 
+def is_state_topic(text: str) -> bool:
+    """
+    Say whether every broker lets one subscribe to it.
+
+    Mosquitto ends the connection of who asks for one with control characters, or too deep.
+    """
+    return (
+        0 < len(text) <= TOPIC_CHARACTERS_MAX
+        and text.count("/") < TOPIC_LEVELS_MAX
+        and text.isprintable()
+        and not {"#", "+"} & set(text)
+    )
+
+
 def announced_sensor(topic: str, payload: bytes) -> Sensor | None:
     """
     Return what a discovery message announces; None for what is no sensor, ours, or a farewell.
@@ -94,7 +110,7 @@ def announced_sensor(topic: str, payload: bytes) -> Sensor | None:
     base = content.get("~")
     if isinstance(base, str):
         state_topic = state_topic.replace("~", base)
-    if not state_topic or "#" in state_topic or "+" in state_topic or "\x00" in state_topic:
+    if not is_state_topic(state_topic):
         raise SamplesError("a discovery message whose state topic is none")
     path = _path(_text(content, "value_template"))
     device, name = f"homeassistant/{_device_id(content) or levels[-3]}", unique_id or levels[-2]

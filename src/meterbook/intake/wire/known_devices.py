@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from meterbook.domain.local_days import time_zone
-from meterbook.intake.wire.home_assistant import Sensor, kept_sensor
+from meterbook.intake.wire.home_assistant import Sensor, is_state_topic, kept_sensor
 from meterbook.storage.database import Database
 from meterbook.storage.device_tables import device_inputs, devices
 
@@ -35,7 +35,8 @@ class KnownDevices:
                 .where(devices.c.scheme == self._scheme, device_inputs.c.source.is_not(None))
             ).all()
         self._zones = {row.foreign_id: time_zone(row.zone) for row in zones}
-        self._sensors = [kept_sensor(row.foreign_id, row.name, row.source) for row in sources]
+        sensors = [kept_sensor(row.foreign_id, row.name, row.source) for row in sources]
+        self._sensors = [sensor for sensor in sensors if is_state_topic(sensor.state_topic)]
 
     def zone_of(self, device: str) -> ZoneInfo:
         """Return the zone of the device's clock."""

@@ -96,6 +96,8 @@ class MqttIntake:
                 await self._session()
             except (aiomqtt.MqttError, OSError) as error:
                 _log.warning("broker lost", error=type(error).__name__, reason=str(error)[:200])
+            except Exception as error:  # noqa: BLE001 whatever it was, the next session may go well
+                _log.error("listening broke", error=repr(error)[:500])
             if time.monotonic() - began > PAUSE_S_MAX:
                 pause_s = PAUSE_S_MIN
             # Spread out, so that a broker that comes back is not met by everybody at once.

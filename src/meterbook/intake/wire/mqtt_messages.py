@@ -6,7 +6,7 @@ keeps retained messages for whoever subscribes later: one without a time of its 
 no known moment, and no sample.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,6 +15,7 @@ import msgspec
 
 from meterbook.domain.input_mappings import Mapping
 from meterbook.inputs.deliveries import (
+    NAME_CHARACTERS_MAX,
     Announcement,
     SamplesError,
     Series,
@@ -92,7 +93,7 @@ def message_samples(  # noqa: PLR0911 a case each
         case ["v1", "devices", "me", "telemetry"]:
             return _telemetry(payload, now_ms)
         case ["v1", "gateway", "telemetry"]:
-            return MessageSamples(gateway_samples(payload, now_ms=now_ms), has_time=False)
+            return _gateway(payload, now_ms)
     return None
 
 
@@ -168,9 +169,17 @@ def _shelly_one(
 
 def _telemetry(payload: bytes, now_ms: int) -> MessageSamples:
     series = telemetry_samples(payload, device="v1/devices/me", now_ms=now_ms)
-    content = decoded(payload)
-    entries = content if isinstance(content, list) else [content]
-    return MessageSamples(series, has_time=all("ts" in entry for entry in entries))
+    return MessageSamples(series, has_time=_have_times([decoded(payload)]))
+
+
+def _gateway(payload: bytes, now_ms: int) -> MessageSamples:
+    series = gateway_samples(payload, now_ms=now_ms)
+    return MessageSamples(series, has_time=_have_times(decoded(payload).values()))
+
+
+def _have_times(contents: Iterable[Any]) -> bool:
+    entries = (content if isinstance(content, list) else [content] for content in contents)
+    return all("ts" in entry for of_device in entries for entry in of_device)
 
 
 def _named(device: str, content: dict[str, Any], at_ms: int | None, now_ms: int) -> MessageSamples:
@@ -190,7 +199,13 @@ def _known(name: str) -> tuple[str, str] | None:
 
 
 def _flat(content: dict[str, Any], before: str = "") -> Iterator[tuple[str, object]]:
-    """Yield the numbers of nested objects and arrays, named by their way: `ENERGY.Total.1`."""
+    """
+    Yield the numbers of nested objects and arrays, named by their way: `ENERGY.Total.1`.
+
+    :raises SamplesError: if they are nested deeper than a name is long.
+    """
+    if len(before) > NAME_CHARACTERS_MAX:
+        raise SamplesError("the payload is nested too deep")
     for name, item in content.items():
         called = f"{before}{name}"
         if isinstance(item, dict):

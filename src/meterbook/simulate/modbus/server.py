@@ -148,6 +148,11 @@ class BusServer:
         self._server = server
         self._connections = connections
 
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return len(self._connections)
+
     async def close(self) -> None:
         """Pull the plug: close the port and every connection."""
         self._server.close()
