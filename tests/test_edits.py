@@ -12,15 +12,19 @@ from hypothesis import strategies as st
 from books import record_packets, rows_in
 from meterbook import ledger
 from meterbook.bulk_load import load
+from meterbook.bulk_load.loader import in_one_transaction, load_channels
 from meterbook.day_close import close_day
 from meterbook.domain.closed_days import Merged, closed_day, merge
 from meterbook.domain.local_days import day_number, interval_starts, midnight
+from meterbook.domain.periods import Resolution, free_period
 from meterbook.domain.reading_columns import reading_columns
 from meterbook.domain.readings import Quality
 from meterbook.edits import Edit, EditedChannel, NotEditableError, edit_readings
 from meterbook.intake.packet_fields import Packet
 from meterbook.intake.recorder import Answer, Stored
 from meterbook.queries.channel_days import channel_days
+from meterbook.queries.conflicts import conflicts
+from meterbook.queries.consumption import consumption
 from meterbook.queries.day_readings import day_readings
 from meterbook.queries.invariants import CHECKS
 from meterbook.queries.meter_places import meter_place
@@ -262,6 +266,96 @@ def test_a_day_known_as_one_total_is_edited_as_one(database: Database) -> None:
     with database.reading() as connection:
         [entry, _] = ledger.revisions(connection, channel_id=1, day=day_number(FIRST))
     assert (entry.closed.intervals, entry.closed.quality) == ([8_000], E)
+
+
+def load_file(
+    database: Database, starts: list[int], amounts: list[int], *, length_s: int = 1800
+) -> None:
+    said = reading_columns(
+        np.ones(len(starts), dtype=np.int64), np.array(starts), np.array(amounts)
+    )
+    in_one_transaction(
+        database,
+        lambda connection: load_channels(
+            connection, said, zone=ZONE, now=NOW, file_interval_s=length_s
+        ),
+    )
+
+
+def test_a_withdrawn_edit_of_a_day_s_total_gives_the_total_back_not_a_half_hour(
+    database: Database,
+) -> None:
+    send(database, ENDED[-1], 1)
+    load_file(database, [ENDED[0]], [9_000], length_s=86_400)
+    edit(database, Edit(ENDED[0], 8_000))
+    send(database, ENDED[0], 300)
+    close(database, FIRST)
+
+    edit(database, Edit(ENDED[0], None))
+
+    assert counting(database)[ENDED[0]] == (9_000, R)
+    assert (300, R) in kept(database)
+
+
+@pytest.mark.parametrize("sent", [[], [7]], ids=["was missing", "was sent"])
+def test_a_withdrawn_edit_of_a_half_hour_does_not_become_the_total_of_its_day(
+    database: Database, sent: list[int]
+) -> None:
+    send(database, ENDED[1], 8)
+    for energy_wh in sent:
+        send(database, ENDED[0], energy_wh)
+    edit(database, Edit(ENDED[0], 420))
+    load_file(database, [ENDED[0]], [9_000], length_s=86_400)
+    assert (9_000, R) in kept(database)
+
+    edit(database, Edit(ENDED[0], None))
+
+    assert counting(database).get(ENDED[0]) == ((7, R) if sent else None)
+    with database.reading() as connection:
+        total = next(one for one in conflicts(connection, limit=9) if one.superseded == 9_000)
+    assert total.starts_at == "2025-03-29T00:00:00Z"
+    assert_in_order(database)
+
+
+def test_of_two_values_of_one_file_the_last_counts_when_an_edit_is_withdrawn(
+    database: Database,
+) -> None:
+    send(database, ENDED[0], 999_000)
+    edit(database, Edit(ENDED[0], 420))
+    load_file(database, [ENDED[0], ENDED[0]], [5, 7])
+
+    edit(database, Edit(ENDED[0], None))
+
+    assert counting(database) == {ENDED[0]: (7, R)}
+
+
+def test_a_day_whose_only_reading_was_an_edit_withdrawn_is_missing_and_not_nothing(
+    database: Database,
+) -> None:
+    send(database, ENDED[-1], 1)
+    edit(database, Edit(ENDED[0], 420))
+    edit(database, Edit(ENDED[0], None))
+
+    with database.reading() as connection:
+        place = meter_place(connection, meter_id=METER)
+        assert place
+        period = free_period(FIRST, DAYS[1], zone=ZONE)
+        for resolution in (Resolution.DAY, Resolution.MONTH):
+            [point] = consumption(
+                connection, place=place, period=period, resolution=resolution, now=NOW
+            ).points
+            assert (point.energy_kwh, point.quality, point.missing_intervals) == (None, None, 48)
+
+
+@pytest.mark.parametrize("day", [date.min, date(1969, 12, 31), DAYS[2] + timedelta(2), date.max])
+def test_of_a_day_before_the_books_or_to_come_there_are_no_readings(
+    database: Database, day: date
+) -> None:
+    record_packets(database, [Packet(METER, ENDED[0] + 1860, 1)], zone="Asia/Singapore")
+    with database.reading() as connection:
+        place = meter_place(connection, meter_id=METER)
+        assert place
+        assert day_readings(connection, place=place, day=day, now=NOW).readings == []
 
 
 @pytest.mark.parametrize("stands", [False, True], ids=["file is newer", "book is newer"])

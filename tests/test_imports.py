@@ -18,7 +18,7 @@ from books import ledger_content, rows_in
 from meterbook.domain.import_reports import ImportReport
 from meterbook.domain.local_days import local_time, numbered_day
 from meterbook.domain.reading_columns import reading_columns
-from meterbook.domain.readings import Flow
+from meterbook.domain.readings import Flow, Quality
 from meterbook.imports import ImportRequest, run, run_import
 from meterbook.imports.parts import whole_days
 from meterbook.intake.files.csv_mapping import CsvMapping
@@ -192,21 +192,36 @@ def test_a_household_writes_its_own_meters_only(database: Database, tmp_path: Pa
     assert run_import(database, own, request).status == "stored"
 
 
-def test_what_a_household_calls_its_meter_draws_nobody_elses_readings_there(
-    database: Database, tmp_path: Path
+@pytest.mark.parametrize(
+    ("own", "quality"),
+    [(frozenset({7}), Quality.RAW), (None, Quality.EDITED)],
+    ids=["household", "operator"],
+)
+def test_a_household_s_file_makes_no_edits(
+    database: Database, tmp_path: Path, own: frozenset[int] | None, quality: Quality
 ) -> None:
     with database.writing() as connection:
-        add_meters(connection, [12], zone="UTC", now=NOW)
-    file = written(tmp_path, TWO_DAYS.replace("\n8,", "\nneighbour,").replace("\n7,", "\nflat,"))
-    said = {"neighbour": 12, "flat": 12}
-    household = {"own_meters": frozenset({12})}
-    stored(database, file, meters=said, **household)
-    operators = {one.meter_id for one in stored(database, file).series}
-    assert 12 not in operators
-    # Nor is it told what number a name has that is known.
-    assert stored(database, file, meters=said, **household).series[0].meter_id == 12
-    again = run_import(database, file, msgspec.structs.replace(REQUEST, **household))
-    assert "not yours (flat, neighbour)" in (again.problem or "")
+        add_meters(connection, [7], zone="UTC", now=NOW)
+    file = written(tmp_path, "meter,starts_at,kWh,quality\n7,2024-02-01T00:00:00Z,0.5,edited\n")
+
+    stored(database, file, own_meters=own)
+
+    with database.reading() as connection:
+        assert list(connection.scalars(sa.select(ledger.c.quality))) == [quality]
+
+
+def test_two_households_may_call_their_meters_the_same(database: Database, tmp_path: Path) -> None:
+    with database.writing() as connection:
+        add_meters(connection, [7, 8], zone="UTC", now=NOW)
+    file = written(tmp_path, "meter,starts_at,kWh\nhouse,2024-02-01T00:00:00Z,0.5\n")
+
+    for meter_id in (7, 8):
+        own = frozenset({meter_id})
+        report = stored(database, file, own_meters=own, meters={"house": meter_id})
+        assert report.series[0].meter_id == meter_id
+    # What either said of it is nothing to a file of many homes.
+    assert stored(database, file).series[0].meter_id == 900_000_001
+    assert stored(database, file, own_meters=frozenset({7}), meters={"": 7}).series[0].meter_id == 7
 
 
 def test_a_large_file_is_stored_in_parts_with_the_same_result(

@@ -241,8 +241,11 @@ def put_into_ledger(
 def _superseded(merged: Merged, zone: ZoneInfo) -> Iterator[daybook.SupersededReading]:
     begins_at, ends_at = day_bounds(numbered_day(merged.day.day), zone)
     length_s = (ends_at - begins_at) // merged.superseded_slots
+    # A second late where its interval is no interval of the day: a withdrawn edit lets count
+    # again what is kept at its very start, and that must not be the total of the day.
+    late_s = int(merged.superseded_slots != len(merged.day.intervals))
     for index, amount, quality in merged.superseded:
-        yield merged.day.channel_id, begins_at + index * length_s, amount, int(quality)
+        yield merged.day.channel_id, begins_at + index * length_s + late_s, amount, int(quality)
 
 
 def _each(

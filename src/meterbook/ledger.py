@@ -230,7 +230,8 @@ def sums_of_channels(
     """
     Return the sums of several channels' closed days, by channel; only of those that have any.
 
-    Days of mixed quality are left out: what they say depends on their intervals.
+    Left out are days that their intervals must tell of: those of mixed quality, and those of no
+    energy with gaps, of which perhaps nothing is known.
     """
     name = connection.dialect.name
     days = numbers(connection, range(first_day, end_day))
@@ -272,6 +273,7 @@ def _sums_of(dialect_name: str, *, channel: str) -> str:
         FROM {number_source(dialect_name, name="days")} CROSS JOIN ledger
         WHERE ledger.day = days.value AND ledger.channel_id = {channel}
           AND ledger.quality <> {int(Quality.MIXED)}
+          AND NOT (ledger.energy = 0 AND ledger.missing > 0)
     """  # noqa: S608 built from our own names only
 
 

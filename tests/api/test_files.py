@@ -266,6 +266,7 @@ def test_octopus_clients_page_through_consumption(server: Server, owner: str) ->
     assert some["count"] == 2
     minutes = {"period_from": "2024-06-02T00:00Z", "period_to": "2024-06-02T01:00+00:00"}
     assert octopus(server, owner, **minutes) == some
+    assert octopus(server, owner, period_to="1970-01-01")["count"] == 0
     assert octopus(server, owner, period_from="2024-06-03")["count"] == 48
     path = f"/v1/electricity-meter-points/{METER}/meters/any/consumption/"
     with client_of(server.url, owner) as client:

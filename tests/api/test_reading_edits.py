@@ -11,7 +11,10 @@ from books import record_packets
 from callers import client_of, signed_in
 from meterbook.domain.local_days import utc_text
 from meterbook.intake.packet_fields import Packet
+from meterbook.queries.meter_places import meter_place
+from meterbook.registry import audit
 from meterbook.registry.accounts import Role
+from meterbook.registry.meters import export_channels
 from meterbook.storage.database import Database
 from servers import Server
 
@@ -109,3 +112,26 @@ def test_an_unknown_meter_or_one_that_exports_nothing_is_not_found(operator: htt
     assert operator.get(PATH, params={"flow": "export"}).status_code == 404
     sent = body(edit(YESTERDAY, 1))
     assert operator.patch(PATH, params={"flow": "export"}, json=sent).status_code == 404
+
+
+def test_the_audit_log_tells_edits_of_what_is_fed_in_from_those_of_what_is_used(
+    operator: httpx.Client, book: Database
+) -> None:
+    record_packets(book, [Packet(515_153, YESTERDAY + 1860, 1)])
+    with book.writing() as connection:
+        place = meter_place(connection, meter_id=515_153)
+        assert place
+        export_channels(connection, [place.meter_point_id])
+    path = "/admin/packet-meters/515153/readings"
+
+    sent = body(edit(YESTERDAY, 1))
+    for flow in ("import", "export"):
+        answer = operator.patch(path, params={"flow": flow}, json=sent)
+        assert answer.json() == {"changed": 1}
+
+    with book.reading() as connection:
+        subjects = [entry.subject for entry in audit.entries(connection, limit=2)]
+    assert subjects == [
+        "packet-meters/515153/readings?flow=export",
+        "packet-meters/515153/readings",
+    ]

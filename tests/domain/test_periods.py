@@ -66,7 +66,12 @@ def test_an_unknown_period_names_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "end"), [("2025-02-02", "2025-02-02"), ("2025-02-02", "2024-01-01")]
+    ("first", "end"),
+    [
+        ("2025-02-02", "2025-02-02"),
+        ("2025-02-02", "2024-01-01"),
+        ("0001-01-01", "0001-01-02"),
+    ],
 )
 def test_an_empty_range_is_refused(first: str, end: str) -> None:
     with pytest.raises(EmptyRangeError):

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from books_out import ALL, DAY_S, NOW, Content, content_of, fill
 from callers import signed_in
+from meterbook.bulk_load.loader import in_one_transaction, load_channels
 from meterbook.domain.local_days import day_bounds, numbered_day, time_zone
+from meterbook.domain.reading_columns import reading_columns
 from meterbook.domain.readings import Flow, Quality
 from meterbook.exports.formats import EXPORT_FORMATS, Written
 from meterbook.exports.selection import Selection
@@ -256,6 +258,37 @@ def test_a_file_adds_up_to_the_whole_and_to_its_selection(
     assert sum(round(float(line.split(",")[4]) * 1000) for line in lines[1:]) == 2 * sum(
         20 + slot for slot in range(48)
     )
+
+
+@pytest.mark.parametrize(
+    ("zone", "length_s", "carried"),
+    [
+        ("Asia/Kathmandu", 900, True),
+        ("Asia/Kathmandu", 1800, False),
+        ("Australia/Adelaide", 1800, True),
+        ("Australia/Adelaide", 3600, False),
+    ],
+)
+def test_intervals_between_the_market_s_are_counted_and_not_shifted(
+    sqlite_database: Database, tmp_path: Path, zone: str, length_s: int, carried: bool
+) -> None:
+    begins_at, ends_at = day_bounds(numbered_day(19_780), time_zone(zone))
+    starts = np.arange(begins_at, ends_at, length_s)
+    with sqlite_database.writing() as connection:
+        add_meters(connection, [7], zone=zone, now=0)
+    readings = reading_columns(np.ones(len(starts), dtype=np.int64), starts, starts % 997)
+    in_one_transaction(
+        sqlite_database,
+        lambda connection: load_channels(
+            connection, readings, zone=time_zone(zone), now=NOW, file_interval_s=length_s
+        ),
+    )
+
+    with sqlite_database.reading() as connection:
+        written = EXPORT_FORMATS["nem12"].write(connection, tmp_path / "out", ALL, NOW)
+
+    count = len(starts)
+    assert (written.readings, written.left_out) == ((count, 0) if carried else (0, count))
 
 
 def test_an_empty_book_leaves_as_an_empty_file(sqlite_database: Database, tmp_path: Path) -> None:

@@ -243,7 +243,7 @@ def test_days_that_are_sums_alone_are_written_as_their_intervals_are(
         for place, day in itertools.product(places.values(), days):
             one, starts = next(qualities), interval_starts(day, where)
             of_day = [
-                Reading(place.channel_id, start, start // 1800 % 9 * (day.day % 4), one)
+                Reading(place.channel_id, start, start // 1800 % 9 * (day.day % 3), one)
                 for start in starts[day.day % 3 :]
             ]
             record_readings(connection, of_day, received_at_ms=1)

@@ -78,6 +78,20 @@ def test_what_is_not_known_is_filled_as_was_asked(database: Database) -> None:
     assert numbers("fill(none) ORDER BY time DESC LIMIT 1") == [0.047]
 
 
+@pytest.mark.parametrize(
+    "times",
+    [
+        "time > '0001-01-01T00:00:00Z' AND time < '0001-01-02T00:00:00Z'",
+        f"time >= {NOW + 1}s",
+    ],
+)
+def test_of_a_time_without_an_instant_in_it_there_is_nothing(
+    database: Database, times: str
+) -> None:
+    filled(database, 48)
+    assert asked(database, f"{SUM}{times} GROUP BY time(1d) fill(0) tz('Europe/Warsaw')") == []
+
+
 def test_asking_for_too_much_is_refused_before_anything_is_read(database: Database) -> None:
     filled(database, 48)
     for query in (

@@ -1,6 +1,7 @@
 """Roll-ups are what the books add up to, whatever came when, and wherever a meter moved."""
 
 from datetime import date, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -24,6 +25,10 @@ from meterbook.queries.region_profiles import regional_profile
 from meterbook.queries.regions import RegionDay, regional_days
 from meterbook.registry.meter_points import change_meter_point
 from meterbook.registry.meters import add_meters
+from meterbook.registry.new_customers import NewCustomer, register_customer
+from meterbook.registry.personal_data import personal_data
+from meterbook.registry.refusals import InUseError
+from meterbook.registry.sign_in import AttemptLimits
 from meterbook.rollups.sums import half_hours_in, rows_of
 from meterbook.rollups.upkeep import broken_rollups, kept_sums, rebuild, settle_all
 from meterbook.storage.database import Database
@@ -199,6 +204,64 @@ def fill(database: Database, day: date, zone: str) -> int:
     ]
     record_packets(database, packets, zone=zone)
     return sum(packet.energy_wh for packet in packets)
+
+
+def test_a_meter_that_its_household_places_takes_its_days_along(
+    database: Database, tmp_path: Path
+) -> None:
+    day = date(2025, 6, 1)
+    fill(database, day, "UTC")
+    close_day(database, day=day, zone=ZoneInfo("UTC"), now=NOW)
+    for name, meter_id in (("ada", 3), ("bob", 4), ("cleo", 5)):
+        customer = NewCustomer(
+            username=name,
+            email=f"{name}@example.com",
+            password="a-long-password-of-a-home",
+            fin="S1234567D",
+            meter_id=meter_id,
+            street="S",
+            number="1",
+            city="C",
+            zip_code="Z",
+            region="north",
+        )
+        register_customer(
+            database,
+            personal_data(data_dir=tmp_path, secret_key=""),
+            customer=customer,
+            address="",
+            limits=AttemptLimits(),
+            session_s=60,
+            default_zone="UTC",
+            now=NOW,
+        )
+
+    settle_all(database)
+    by_region = {each.region: each.channels for each in regional(database, day, date(2025, 6, 2))}
+    # Where somebody has placed a meter already it stays, and one that is new has no days.
+    assert by_region == {"north": 3, "south": 1}
+    assert findings(database) == []
+
+
+def test_the_zone_of_days_that_were_imported_is_fixed(database: Database) -> None:
+    day = date(2013, 3, 31)
+    record_packets(database, [Packet(1, NOW - 86_400, 1)])
+    _load(
+        database,
+        [(1, start, 1) for start in interval_starts(day, ZoneInfo("UTC"))],
+        ZoneInfo("UTC"),
+    )
+
+    with pytest.raises(InUseError, match="closed days"), database.writing() as connection:
+        change_meter_point(
+            connection, meter_point_id=1, changes={"zone": "Europe/London"}, by=None, now=NOW
+        )
+
+    record_packets(database, [Packet(2, NOW - 86_400, 1)])
+    with database.writing() as connection:
+        changes = {"zone": "Europe/London"}
+        change_meter_point(connection, meter_point_id=2, changes=changes, by=None, now=NOW)
+    assert findings(database) == []
 
 
 @pytest.mark.parametrize(("zone", "day"), CLOCK_CHANGES)

@@ -22,6 +22,7 @@ from meterbook.storage.backup import (
     restore,
 )
 from meterbook.storage.database import Database
+from meterbook.storage.device_tables import devices
 from meterbook.storage.kept_backups import backup_name, remove_old_backups
 
 NOW = 1_760_000_000
@@ -219,3 +220,19 @@ def test_the_command_keeps_so_many_and_says_that_the_copied_book_is_in_order(
     assert done.returncode == 1
     assert "not in order" in done.stderr
     assert len(list(backups.iterdir())) == 2
+
+
+def test_what_devices_have_sent_is_a_book_that_nothing_is_restored_over(
+    sqlite_database: Database, second_database: Database, tmp_path: Path
+) -> None:
+    record(sqlite_database, 7)
+    back_up(sqlite_database, tmp_path / "copy", key_file=None, now=NOW)
+    device = {"scheme": "mqtt", "sent_by": 0, "foreign_id": "roof", "first_seen_at": NOW}
+    with second_database.writing() as connection:
+        connection.execute(sa.insert(devices).values(device))
+
+    with pytest.raises(BackupError, match="holds a book already"):
+        restore(second_database, tmp_path / "copy", key_file=None)
+
+    with second_database.reading() as connection:
+        assert connection.execute(sa.select(devices.c.foreign_id)).scalars().all() == ["roof"]

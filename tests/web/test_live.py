@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
 from books import record_packets
 from callers import client_of, signed_in
@@ -18,6 +19,7 @@ from meterbook.registry.accounts import Role
 from meterbook.registry.meters import claim_meters
 from meterbook.registry.tokens import end_token, issue_token
 from meterbook.storage.database import Database
+from meterbook.storage.tables import accounts, meter_points
 from servers import Server, running_server
 
 METER = 424_242
@@ -34,6 +36,7 @@ def book(database: Database) -> Database:
     with database.writing() as connection:
         claim_meters(connection, [METER], account_id=account.id, now=0)
     signed_in(database, "operator", role=Role.OPERATOR)
+    signed_in(database, "admin", role=Role.ADMIN)
     return database
 
 
@@ -146,6 +149,22 @@ def test_the_stream_ends_with_the_session(server: Server, book: Database) -> Non
             end_token(connection, secret=token)
         assert page.waits_for("end")
         assert page.has_ended.wait(WAIT_S)
+
+
+def test_the_stream_ends_for_who_may_not_see_the_meter_any_more(
+    server: Server, book: Database
+) -> None:
+    tokens = [token_for(book, username) for username in ("anna", "operator", "admin")]
+    with listening(server, *tokens) as (anna, operator, admin):
+        with book.writing() as connection:
+            connection.execute(sa.update(meter_points).values(account_id=None))
+            demoted = accounts.c.username == "operator"
+            connection.execute(sa.update(accounts).where(demoted).values(role="household"))
+        for page in (anna, operator):
+            assert page.waits_for("end")
+            assert page.has_ended.wait(WAIT_S)
+        post(server, 1.25)
+        assert admin.waits_for("reading", kWh=1.25)
 
 
 def test_no_open_page_keeps_the_server_from_stopping(server: Server, book: Database) -> None:

@@ -12,6 +12,7 @@ from books import record_packets
 from callers import client_of, session_of, signed_in
 from meterbook.intake.packet_fields import Packet
 from meterbook.registry.accounts import Role
+from meterbook.registry.meters import add_meters
 from meterbook.storage.database import Database
 from meterbook.storage.tables import audit_entries
 from servers import Server, running_server
@@ -117,6 +118,25 @@ def test_a_day_to_come_is_today_and_the_beginning_of_time_has_a_page(
     today = time.strftime("%Y-%m-%d", time.gmtime())
     assert f'value="{today}"' in operator.get(f"{PATH}?day=9999-12-31").text
     assert operator.get(f"{PATH}?day=0001-01-01").status_code == 200
+
+
+def test_the_two_runs_of_a_repeated_hour_are_told_apart(
+    operator: httpx.Client, sqlite_database: Database
+) -> None:
+    with sqlite_database.writing() as connection:
+        add_meters(connection, [717_172], zone="Europe/London", now=0)
+
+    page = operator.get("/profile/717172/readings?day=2025-10-26").text
+
+    said = re.findall(r'aria-label="([0-9:]+.[0-9:]+(?: \(\+00:00\))?): ', page)
+    assert len(said) == 50
+    assert len(set(said)) == 50, said
+    assert said[2:6] == [
+        "01:00\N{EN DASH}01:30",
+        "01:30\N{EN DASH}01:00",
+        "01:00\N{EN DASH}01:30 (+00:00)",
+        "01:30\N{EN DASH}02:00 (+00:00)",
+    ]
 
 
 def test_households_do_not_find_it_and_operators_do(

@@ -70,8 +70,8 @@ def consumption_pages(
         days = days_of_books(connection)
         if days is not None:
             first, end = (int(datetime(*d.timetuple()[:3], tzinfo=UTC).timestamp()) for d in days)
-            begins_at = max(_epoch(period_from) or first, first)
-            ends_at = min(_epoch(period_to) or end, end)
+            begins_at = first if period_from is None else max(_epoch(period_from), first)
+            ends_at = end if period_to is None else min(_epoch(period_to), end)
             if begins_at < ends_at:
                 items = consumption_items(
                     connection,
@@ -92,9 +92,7 @@ def consumption_pages(
     )
 
 
-def _epoch(written: str | None) -> int | None:
-    if written is None:
-        return None
+def _epoch(written: str) -> int:
     try:
         instant = datetime.fromisoformat(written)
     except ValueError:

@@ -90,9 +90,10 @@ def change_readings(
     edits = [_edit(edit, now=visit.now) for edit in data.readings]
     if len({edit.starts_at for edit in edits}) < len(edits):
         raise WrongFieldError("readings", "name an interval more than once")
-    return Edited(
-        edit_place(visit.book, place, edits, reason=data.reason, by=account.id, now=visit.now)
+    changed = edit_place(
+        visit.book, place, edits, flow=flow, reason=data.reason, by=account.id, now=visit.now
     )
+    return Edited(changed)
 
 
 def edited_place(
@@ -114,18 +115,27 @@ def edited_place(
 
 
 def edit_place(
-    book: Book, place: MeterPlace, edits: Sequence[Edit], *, reason: str, by: int, now: int
+    book: Book,
+    place: MeterPlace,
+    edits: Sequence[Edit],
+    *,
+    flow: Flow,
+    reason: str,
+    by: int,
+    now: int,
 ) -> int:
     """
     Edit readings of a meter, all or none; return in how many intervals something else counts.
 
+    :param flow: the direction that the place's channel is of.
     :raises meterbook.edits.NotEditableError: naming the first interval that cannot be edited.
     """
     channel = EditedChannel(
         place.channel_id,
         place.interval_s,
         time_zone(place.zone),
-        f"packet-meters/{place.meter_id}/readings",
+        f"packet-meters/{place.meter_id}/readings"
+        + ("" if flow is Flow.IMPORT else f"?flow={flow}"),
     )
     return edit_readings(book.database, edits, channel=channel, reason=reason, by=by, now=now)
 

@@ -153,13 +153,14 @@ def load_channels(
         zone=zone,
         now=now,
     )
+    if not book_stands:  # first, for what replaced them arrived last
+        keep_superseded(connection, _readings(found.superseded), now=now)
     days = _load_table(connection, found.closed, zone=zone, now=now, book_stands=book_stands)
     if book_stands:
         open_, differing = _unknown_to_daybook(connection, found.open)
         days = msgspec.structs.replace(days, differing=days.differing + differing)
     else:
         open_ = found.open
-        keep_superseded(connection, _readings(found.superseded), now=now)
     daybook.record_readings(connection, _readings(open_), received_at_ms=now * 1000)
     return msgspec.structs.replace(
         days,

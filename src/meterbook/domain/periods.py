@@ -109,8 +109,11 @@ def free_period(first_day: date, end_day: date, *, zone: ZoneInfo) -> Period:
     """
     Return the period from first_day up to, not including, end_day.
 
-    :raises EmptyRangeError: if there is no day in it, or more than a hundred years of them.
+    :raises EmptyRangeError: if there is no day in it, or more than a hundred years of them, or
+        it begins on the calendar's first day: east of Greenwich that begins before the calendar.
     """
+    if first_day == date.min:
+        raise EmptyRangeError(f"from must be a day after {date.min}")
     days = (end_day - first_day).days
     if not 0 < days <= RANGE_DAYS_MAX:
         raise EmptyRangeError("to must be a day after from, at most a hundred years later")

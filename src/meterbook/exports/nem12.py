@@ -3,14 +3,13 @@ NEM12 out: interval data in the Australian market's form.
 
 Days are the market's (+10:00), whatever the meter's clock: intervals are laid on them anew, and
 those nobody knows are marked N. What it cannot carry: days known only as a total and intervals
-other than 5, 15, 30 and 60 minutes (counted, left out), and qualities finer than valid, estimated
-and edited.
+other than 5, 15, 30 and 60 minutes, or that begin between the market's as in Nepal (counted, left
+out), and qualities finer than valid, estimated and edited.
 """
 
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import groupby
-from operator import attrgetter
 from typing import BinaryIO
 
 import msgspec
@@ -50,8 +49,8 @@ def write_nem12(
     out.write(f"100,NEM12,{written_at},{NEM12_PARTICIPANT},{NEM12_PARTICIPANT}\n".encode())
     for series, days in selected_days(connection, selection):
         intervals = (one for day in days for one in intervals_of(day, series))
-        for length_s, some in groupby(intervals, attrgetter("length_s")):
-            if length_s not in _LENGTHS_S:
+        for length_s, some in groupby(intervals, _market_length_s):
+            if length_s is None:
                 counts.left_out += sum(1 for _ in some)
                 continue
             out.write(_register(series, length_s).encode())
@@ -60,6 +59,13 @@ def write_nem12(
                 counts.readings += count
     out.write(b"900\n")
     return counts
+
+
+def _market_length_s(one: Interval) -> int | None:
+    """Return the interval's length; None if the market's days have no such interval."""
+    if one.length_s not in _LENGTHS_S or (one.starts_at + _OFFSET_S) % one.length_s:
+        return None
+    return one.length_s
 
 
 def _register(series: ExportSeries, length_s: int) -> str:

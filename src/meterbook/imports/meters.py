@@ -55,8 +55,8 @@ def find_meters(
         add_meters(connection, numbers - found.new, zone=zone, now=now)
         found.new |= numbers
     if request.own_meters is None:
-        # The meter an operator names is known by that name from then on. A name that a household
-        # could take would draw the readings of whoever has it into the household's meter.
+        # The meter a person names for a file is known by that name from then on. Not by a
+        # household's word: names are everybody's, and the next file may be of many homes.
         name_meters(
             connection,
             {name: number for name, number in said.items() if name[1] and name[0] != OWN},

@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import sqlalchemy as sa
 
 from meterbook.bulk_load import LoadReport, MeterSeries, load_by_series
 from meterbook.bulk_load.loader import in_one_transaction
 from meterbook.domain.import_reports import GuessReport, ImportReport, Status
+from meterbook.domain.readings import Quality
 from meterbook.imports.meters import find_meters
 from meterbook.imports.parts import together, whole_days
 from meterbook.imports.request import (
@@ -173,6 +175,9 @@ def _store_once(
     now = request.parse.now
     some, readings = together(parts)
     parts.clear()  # not to hold them twice
+    if request.own_meters is not None:  # an edit stands: it takes an operator, and a reason
+        quality = np.where(readings.quality == Quality.EDITED, Quality.RAW, readings.quality)
+        readings = msgspec.structs.replace(readings, quality=quality)
 
     def work(connection: sa.Connection) -> tuple[LoadReport, FoundMeters]:
         found = find_meters(

@@ -10,6 +10,8 @@ from meterbook.domain.local_days import day_bounds, local_day, time_zone, utc_te
 from meterbook.queries.channel_days import channel_days
 from meterbook.storage.tables import channels, installations, superseded_readings
 
+_SHORTEST_S = 60  # no interval is shorter; where one began that is of no length of its day
+
 
 class Conflict(msgspec.Struct, frozen=True):
     """Two different values for one interval of one channel."""
@@ -54,7 +56,7 @@ def conflicts(connection: sa.Connection, *, limit: int, offset: int = 0) -> list
             meter_of.get(row.channel_id),
             row.measurement,
             local_day(row.starts_at, time_zone(row.zone)).isoformat(),
-            utc_text(row.starts_at),
+            utc_text(row.starts_at - row.starts_at % _SHORTEST_S),
             row.unit,
             row.amount,
             _counting(

@@ -5,12 +5,14 @@ from datetime import date, timedelta
 import msgspec
 import sqlalchemy as sa
 
-from meterbook.domain.local_days import local_time, time_zone, utc_text
+from meterbook.domain.local_days import local_day, local_time, time_zone, utc_text
 from meterbook.domain.readings import Quality
 from meterbook.domain.units import wh_to_kwh
 from meterbook.queries.channel_days import DayReadings, channel_days
 from meterbook.queries.meter_places import MeterPlace
 from meterbook.storage.tables import superseded_readings
+
+FIRST_DAY = date(1970, 1, 1)  # a day before it nothing is kept of
 
 
 class EarlierReading(msgspec.Struct, frozen=True, rename={"energy_kwh": "kWh"}):
@@ -50,6 +52,8 @@ def day_readings(
     """Return what counts in each interval of the day that has ended, and what did before."""
     zone = time_zone(place.zone)
     readings: list[IntervalReading] = []
+    if not FIRST_DAY <= day <= local_day(now, zone):
+        return DayOfReadings(place.meter_id, day, place.zone, readings)
     for standing in channel_days(
         connection,
         channel_id=place.channel_id,

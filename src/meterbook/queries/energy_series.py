@@ -88,8 +88,10 @@ def energy_series(
     """
     if question.starts_at is None:
         raise QueryError("since when is not said: time >= ...")
-    begins = question.starts_at
+    begins = max(question.starts_at, 0)  # nothing is kept of an instant before
     ends = now if question.ends_at is None else min(question.ends_at, now)
+    if ends <= begins:
+        return []
     chosen = [
         (tags, place)
         for tags, place in _channels(connection, meters)

@@ -5,6 +5,7 @@ from collections.abc import Collection
 import sqlalchemy as sa
 
 from meterbook import daybook
+from meterbook.registry.accounts import Role
 from meterbook.storage.dialects import among, batch, is_distributed, numbers
 from meterbook.storage.rollup_tables import region_half_hours
 from meterbook.storage.tables import host_health
@@ -50,6 +51,22 @@ def _by_channel(
         WHERE {among(connection, "channel_id")} AND starts_at < :ends_at
     """  # noqa: S608 built from our own names only
     return statement, {"ids": numbers(connection, channel_ids), "ends_at": ends_at}
+
+
+def still_seen(
+    connection: sa.Connection, watching: Collection[tuple[int, int]]
+) -> set[tuple[int, int]]:
+    """Return which channels their watchers may see at this moment, as (account, channel)."""
+    columns = {"account_id": "bigint", "channel_id": "bigint"}
+    source, parameters = batch(connection, columns=columns, rows=sorted(watching))
+    statement = f"""
+        SELECT batch.account_id, batch.channel_id
+        FROM {source} CROSS JOIN accounts CROSS JOIN channels CROSS JOIN meter_points
+        WHERE accounts.id = batch.account_id AND channels.id = batch.channel_id
+          AND meter_points.id = channels.meter_point_id
+          AND (accounts.role <> '{Role.HOUSEHOLD}' OR meter_points.account_id = accounts.id)
+    """  # noqa: S608 built from our own names only
+    return {(row[0], row[1]) for row in connection.execute(sa.text(statement), parameters)}
 
 
 def polls_by_host(connection: sa.Connection, host_ids: Collection[int]) -> dict[int, int]:

@@ -91,14 +91,17 @@ def require_free(connection: sa.Connection, *, username: str, email: str) -> Non
 
 
 def account_by_name(
-    connection: sa.Connection, *, username: str
+    connection: sa.Connection, *, username: str, hold: bool = False
 ) -> tuple[Account, str] | tuple[None, None]:
-    """Return the active account of that name and its password hash."""
-    row = connection.execute(
-        sa.select(*_ACCOUNT, accounts.c.password_hash).where(
-            accounts.c.username == username, accounts.c.deactivated_at.is_(None)
-        )
-    ).first()
+    """
+    Return the active account of that name and its password hash.
+
+    :param hold: it may not change until this transaction, which writes, ends.
+    """
+    wanted = sa.select(*_ACCOUNT, accounts.c.password_hash).where(
+        accounts.c.username == username, accounts.c.deactivated_at.is_(None)
+    )
+    row = connection.execute(wanted.with_for_update() if hold else wanted).first()
     if row is None:
         return None, None
     return Account(row.id, row.username, row.email, Role(row.role)), row.password_hash

@@ -13,10 +13,10 @@ from meterbook.registry.meters import add_meters
 from meterbook.registry.refusals import InUseError, NotThereError, WrongFieldError
 from meterbook.rollups.changes import hold_regions, move_meter_point
 from meterbook.rollups.sums import NO_REGION
+from meterbook.storage.dialects import number_source, numbers
 from meterbook.storage.rollup_tables import silent_channels
 from meterbook.storage.tables import (
     channels,
-    day_closes,
     daybook,
     installations,
     ledger,
@@ -89,16 +89,19 @@ def claim_meter(
     default_zone: str,
     by: int | None,
     now: int,
+    region_if_none: str | None = None,
 ) -> MeterPoint:
     """
     Give the meter to an account and return its meter point; one not seen yet is made.
 
     :param fields: `user` and, where given, `name`, `region`, `zone`.
+    :param region_if_none: where the meter point is from now on unless somebody has placed it.
     :raises WrongFieldError: if somebody has claimed it, or the user or the zone does not exist.
     :raises InUseError: if the zone is to change and days are closed.
     """
     if not connection.execute(sa.select(meters).where(meters.c.meter_id == meter_id)).first():
-        add_meters(connection, [meter_id], zone=default_zone, now=now)
+        regions = {meter_id: region_if_none} if region_if_none else None
+        add_meters(connection, [meter_id], zone=default_zone, now=now, regions=regions)
     before = _one(connection, meters.c.meter_id == meter_id)
     # Of two who claim it at the same moment the second sees what the first did.
     held = sa.select(meter_points.c.id).where(meter_points.c.id == before.id).with_for_update()
@@ -106,6 +109,8 @@ def claim_meter(
     before = _one(connection, meters.c.meter_id == meter_id)
     if before.user is not None:
         raise WrongFieldError("meter_id", "is claimed already")
+    if region_if_none and before.region is None:
+        fields = {**fields, "region": region_if_none}
     return _change(connection, before, fields, action="claim", by=by, now=now)
 
 
@@ -186,11 +191,7 @@ def _change_zone(connection: sa.Connection, before: MeterPoint, zone: str) -> No
     except UnknownZoneError as error:
         raise WrongFieldError("zone", str(error)) from None
     mine = sa.select(channels.c.id).where(channels.c.meter_point_id == before.id)
-    closed_days = sa.select(day_closes.c.day).where(day_closes.c.zone == before.zone)
-    closed = sa.select(ledger.c.day).where(
-        ledger.c.day.in_(closed_days), ledger.c.channel_id.in_(mine)
-    )
-    if connection.execute(closed.limit(1)).first():
+    if any(_has_closed_day(connection, each) for each in connection.scalars(mine).all()):
         raise InUseError(f"meter point {before.id} has closed days: its zone is fixed")
     # Open readings stand on the old zone's half-hours; nearly all zones share them.
     recorded = sa.select(daybook.c.starts_at).where(daybook.c.channel_id.in_(mine))
@@ -207,6 +208,23 @@ def _change_zone(connection: sa.Connection, before: MeterPoint, zone: str) -> No
         .where(installations.c.meter_point_id == before.id)
         .values(grid_offset_s=offset_s)
     )
+
+
+def _has_closed_day(connection: sa.Connection, channel_id: int) -> bool:
+    first, last = (
+        connection.execute(sa.select(least_or_most(ledger.c.day))).scalar()
+        for least_or_most in (sa.func.min, sa.func.max)
+    )
+    if first is None or last is None:
+        return False
+    # Days may be there that no close wrote: an import does. Each is a look-up by full key.
+    statement = f"""
+        SELECT ledger.day FROM {number_source(connection.dialect.name, name="days")}
+        CROSS JOIN ledger
+        WHERE ledger.day = days.value AND ledger.channel_id = :channel_id LIMIT 1
+    """  # noqa: S608 built from our own names only
+    asked = {"days": numbers(connection, range(first, last + 1)), "channel_id": channel_id}
+    return connection.execute(sa.text(statement), asked).first() is not None
 
 
 def _one(connection: sa.Connection, wanted: sa.ColumnElement[bool]) -> MeterPoint:

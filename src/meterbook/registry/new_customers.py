@@ -177,14 +177,8 @@ def _claim(
         default_zone=default_zone,
         by=account.id,
         now=now,
+        region_if_none=customer.region,
     )
-    # Where an operator has placed the meter, it stays.
-    if customer.region and point.region is None:
-        connection.execute(
-            sa.update(meter_points)
-            .where(meter_points.c.id == point.id)
-            .values(region=customer.region)
-        )
     add_location(
         connection,
         fields={

@@ -67,6 +67,10 @@ def sign_in(
     if not password_fits(password, stored) or account is None:
         raise WrongCredentialsError
     with database.writing() as connection:
+        # The password may have been changed meanwhile: what ends its sessions must end this one.
+        _, present = account_by_name(connection, username=username, hold=True)
+        if present != stored:
+            raise WrongCredentialsError
         take_back_attempts(connection, limits=subjects)
         secret = issue_token(
             connection, account_id=account.id, purpose=purpose, now=now, valid_s=valid_s

@@ -20,6 +20,7 @@ from alembic.runtime.migration import MigrationContext
 
 from meterbook.storage import postgres_tools
 from meterbook.storage.database import Database
+from meterbook.storage.device_tables import devices
 from meterbook.storage.files import written_atomically
 from meterbook.storage.postgres_tools import PostgresToolError
 from meterbook.storage.tables import accounts, daybook, ledger, meters
@@ -212,7 +213,7 @@ def _has_book(database: Database) -> bool:
         present = set(sa.inspect(connection).get_table_names())
         return any(
             connection.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first()
-            for table in (accounts, meters, daybook, ledger)
+            for table in (accounts, meters, daybook, ledger, devices)
             if table.name in present
         )
 

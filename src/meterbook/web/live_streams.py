@@ -4,7 +4,7 @@ Live streams: every open page of this process is told what the database has new.
     pages ◄── queue each ── one look every two seconds for all of them ── database ── other workers
 
 The database is what workers share, so a reading reaches a page whichever worker stored it. Nobody
-watching: nobody looks. A stream ends when its session does.
+watching: nobody looks. A stream ends when its session does, or may not see the meter any more.
 """
 
 import asyncio
@@ -19,7 +19,12 @@ from litestar.response import ServerSentEventMessage
 
 from meterbook.domain.local_days import utc_text
 from meterbook.domain.units import wh_to_kwh
-from meterbook.queries.fresh_readings import open_by_channel, polls_by_host, regions_summed_at
+from meterbook.queries.fresh_readings import (
+    open_by_channel,
+    polls_by_host,
+    regions_summed_at,
+    still_seen,
+)
 from meterbook.registry.sessions import living_tokens
 from meterbook.storage.database import Database
 
@@ -158,20 +163,25 @@ class LiveStreams:
         while self._streams and not self._closed:
             streams = list(self._streams)
             try:
-                fresh, living = await asyncio.to_thread(self._ask, streams)
+                fresh, allowed = await asyncio.to_thread(self._ask, streams)
             except sa.exc.SQLAlchemyError as error:
                 _log.warning("live streams wait for the database", error=type(error).__name__)
                 await asyncio.sleep(LOOK_EVERY_S)
                 continue
             for stream in streams:
-                if stream.token_hash in living:
+                if stream in allowed:
                     _tell_what_is_new(stream, fresh[stream.topic])
                 else:
                     stream.messages.put_nowait(None)
             await asyncio.sleep(LOOK_EVERY_S)
 
-    def _ask(self, streams: list[_Stream]) -> tuple[dict[Topic, _Known], set[str]]:
+    def _ask(self, streams: list[_Stream]) -> tuple[dict[Topic, _Known], set[_Stream]]:
         now = self._clock()
+        watching = {
+            stream: (stream.account_id, stream.topic.ids[0])
+            for stream in streams
+            if stream.topic.watched is Watched.CHANNEL
+        }
         with self._database.reading() as connection:
             fresh = _fresh(connection, {stream.topic for stream in streams}, now=now)
             living = living_tokens(
@@ -180,7 +190,12 @@ class LiveStreams:
                 now=now,
                 session_idle_s=self._session_idle_s,
             )
-        return fresh, living
+            seen = still_seen(connection, {*watching.values()})
+        return fresh, {
+            stream
+            for stream in streams
+            if stream.token_hash in living and (stream not in watching or watching[stream] in seen)
+        }
 
 
 def _fresh(connection: sa.Connection, topics: set[Topic], *, now: int) -> dict[Topic, _Known]:

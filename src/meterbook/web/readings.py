@@ -5,8 +5,8 @@ A field left empty stays as it is: only what was entered, or ticked, is changed.
 """
 
 import re
-from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -128,7 +128,9 @@ def edit_by_form(
     if not errors:
         by = caller.signed_in().id
         try:
-            changed = edit_place(book_of(request), place, edits, reason=reason, by=by, now=now)
+            changed = edit_place(
+                book_of(request), place, edits, flow=flow, reason=reason, by=by, now=now
+            )
         except NotEditableError as error:
             errors[f"{_ENERGY}{error.starts_at}"] = gettext(NOT_EDITABLE)
         else:
@@ -207,7 +209,7 @@ def _page(
         earlier=_way(place, shown.day - timedelta(days=1), flow),
         later=_way(place, shown.day + timedelta(days=1), flow) if shown.day < today else None,
         today=today,
-        rows=[_row(reading) for reading in shown.readings],
+        rows=_rows(shown.readings),
         values=values or {},
         errors=errors or {},
         said=said,
@@ -221,14 +223,26 @@ def _way(place: MeterPlace, day: date, flow: Flow) -> str:
     return f"/profile/{place.meter_id}/readings?{urlencode(asked)}"
 
 
-def _row(reading: IntervalReading) -> ShownReading:
+def _rows(readings: Sequence[IntervalReading]) -> list[ShownReading]:
+    rows: list[ShownReading] = []
+    begun: set[time] = set()
+    for reading in readings:
+        begins = datetime.fromisoformat(reading.starts_at).time()
+        # The hour that the clock repeats in autumn: one of the two must not be edited as the other.
+        offset = f" ({reading.starts_at[-6:]})" if begins in begun else ""
+        rows.append(_row(reading, offset))
+        begun.add(begins)
+    return rows
+
+
+def _row(reading: IntervalReading, offset: str) -> ShownReading:
     start = _start(reading)
     begins, ends = (datetime.fromisoformat(text) for text in (reading.starts_at, reading.ends_at))
     is_edited = reading.quality == Quality.EDITED.word
     return ShownReading(
         field=f"{_ENERGY}{start}",
         withdraw=f"{_WITHDRAW}{start}" if is_edited else "",
-        words=f"{clock(begins)}\N{EN DASH}{clock(ends)}",
+        words=f"{clock(begins)}\N{EN DASH}{clock(ends)}{offset}",
         energy_kwh=reading.energy_kwh,
         quality=quality_words(reading.quality),
         earlier=[
