@@ -51,7 +51,7 @@ from meterbook.storage.database import Database
 STEP = 100  # every hundredth meter has the whole month
 FOUR_HOURS = 8
 FILE_METERS = 100_000
-ROUNDS = 5
+ROUNDS = 9  # the machine wanders by 2x from one to the next
 CONNECTIONS = 16
 WORKERS = 2  # one process of Python has one core; the peers take both by themselves
 DAY_S = 86_400
