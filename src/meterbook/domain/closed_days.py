@@ -112,7 +112,7 @@ class Merged(msgspec.Struct, frozen=True):
     superseded_slots: int
     """How many intervals the day has that those are of."""
     overruled: bool = False
-    """Whether readings among those never counted: they came after an edit that stands."""
+    """Whether readings among those never counted: an edit stands, or the day's other intervals."""
 
 
 def merge(earlier: ClosedDay, later: ClosedDay, *, edits_stand: bool = True) -> Merged:
