@@ -142,6 +142,26 @@ def test_the_page_says_what_the_json_says_and_names_are_only_text(operator: http
         assert below.status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("en", "1 silent"), ("de", "1 schweigt"), ("pl", "1 milczy")],
+)
+def test_one_silent_meter_is_said_in_the_singular(
+    operator: httpx.Client, language: str, words: str
+) -> None:
+    page = operator.get("/management-dashboard/", headers=HTML | {"Accept-Language": language})
+    assert f"{words}</span>" in page.text
+
+
+@pytest.mark.parametrize("query", ["period=prev-month", "from={first}&to={end}"])
+def test_the_map_leads_to_a_region_over_the_same_period(operator: httpx.Client, query: str) -> None:
+    asked = query.format(first=DAYS[0], end=DAYS[-1])
+    page = operator.get(f"/management-dashboard/?{asked}", headers=HTML).text
+    links = [tag for tag in re.findall("<a [^>]*>", page) if "region?region=East%20London" in tag]
+    assert len(links) == 1
+    assert asked.replace("&", "&amp;") in links[0]
+
+
 def test_without_the_slash_one_is_led_to_it_with_the_query(operator: httpx.Client) -> None:
     answer = operator.get("/management-dashboard?period=prev-week", headers=HTML)
     assert answer.status_code == 308

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Iterator
+from contextvars import copy_context
 from datetime import timedelta
 from typing import Any
 
@@ -10,9 +11,13 @@ import httpx
 import pytest
 
 from callers import AnyPassword, client_of, signed_in
+from meterbook.domain.solar import PerformanceRatio, performance_ratio
+from meterbook.queries.site_report import SolarFigures
 from meterbook.registry.accounts import Role
 from meterbook.registry.tokens import issue_token
 from meterbook.storage.database import Database
+from meterbook.web.languages import speak
+from meterbook.web.sites import why_no_ratio
 from polled import EXPORTED, Home, solar_home_until
 from servers import Server, running_server
 
@@ -62,6 +67,33 @@ def test_a_site_shows_the_flow_now_and_over_the_period(
     assert "60 %" in page, "(50 - 20) / 50 used at home"
     assert "75 %" in page, "(50 - 20) / 40 from the roof"
     assert f'href="/hosts/{made.hosts[0]}"' in page
+
+
+@pytest.mark.parametrize(
+    ("ratio", "words"),
+    [
+        pytest.param(
+            performance_ratio(10, known_clear_sky_wh=82.0, clear_sky_wh=100.0),
+            "nur 82 % des Tageslichts sind bekannt, 90 % sind nötig",
+            id="too little known",
+        ),
+        pytest.param(
+            performance_ratio(0, known_clear_sky_wh=0.0, clear_sky_wh=0.0),
+            "in diesem Zeitraum schien die Sonne nicht auf die Module",
+            id="night",
+        ),
+        pytest.param(
+            performance_ratio(10, known_clear_sky_wh=95.0, clear_sky_wh=100.0), "", id="said"
+        ),
+    ],
+)
+def test_why_no_performance_is_said_stands_in_the_readers_language(
+    ratio: PerformanceRatio, words: str
+) -> None:
+    figures = SolarFigures(6.0, None, None, ratio.ratio, ratio.completeness, ratio.refused)
+    german = copy_context()
+    german.run(speak, "de")
+    assert " ".join(german.run(why_no_ratio, figures).split()) == words
 
 
 def test_a_host_shows_what_it_reads_and_how_reading_it_goes(

@@ -10,7 +10,7 @@ from meterbook.charts.theme import Figure
 from meterbook.domain.region_shapes import RegionMap, RegionShape
 from meterbook.queries.region_dashboard import RegionDashboard, RegionFigures
 from meterbook.web import formats
-from meterbook.web.languages import gettext, language
+from meterbook.web.languages import gettext, language, ngettext
 
 _KWH_IN_MWH = 1000
 _MWH_FROM_KWH = 20_000
@@ -66,7 +66,8 @@ def series_of(answer: RegionDashboard) -> DrawnSeries:
     alone = names if len(names) <= SERIES_MAX else names[: SERIES_MAX - 1]
     series = {region_words(name): [energy.get((name, s)) for s in starts] for name in alone}
     if rest := names[len(alone) :]:
-        series[gettext("%(count)s more regions") % {"count": len(rest)}] = [
+        together = ngettext("%(count)s more region", "%(count)s more regions", len(rest))
+        series[together % {"count": len(rest)}] = [
             round(sum(energy.get((name, s), 0.0) for name in rest), 3) for s in starts
         ]
     largest = max((p.energy_kwh for p in answer.points), default=0.0)
@@ -84,7 +85,11 @@ def series_of(answer: RegionDashboard) -> DrawnSeries:
         ]
         for name in names
     }
-    summary = gettext("Energy of %(regions)s regions: %(total)s kWh in all") % {
+    summary = ngettext(
+        "Energy of %(regions)s region: %(total)s kWh in all",
+        "Energy of %(regions)s regions: %(total)s kWh in all",
+        len(names),
+    ) % {
         "regions": len(names),
         "total": formats.kwh(answer.total_kwh),
     }

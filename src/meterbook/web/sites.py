@@ -16,13 +16,14 @@ from meterbook.charts.theme import Figure
 from meterbook.domain.counters import COUNTED_INTERVAL_S
 from meterbook.domain.local_days import local_day, time_zone
 from meterbook.domain.periods import Period, Resolution, asked_period
+from meterbook.domain.solar import COMPLETENESS_MIN
 from meterbook.queries.site_energy import SiteShown
 from meterbook.queries.site_list import ListedHost, ListedSite, listed_sites
-from meterbook.queries.site_report import SiteReport, site_report, site_zone
+from meterbook.queries.site_report import SiteReport, SolarFigures, site_report, site_zone
 from meterbook.registry.locations import location
 from meterbook.web import formats
 from meterbook.web.hosts import ID_MAX, PERIODS, SILENT_S, Health, health_of
-from meterbook.web.languages import gettext
+from meterbook.web.languages import gettext, marked
 from meterbook.web.measured import NOTHING, amount_words, tick_words
 from meterbook.web.pages import rendered, sign_in_first, wants_page
 from meterbook.web.region_drawings import separators
@@ -30,6 +31,11 @@ from meterbook.web.wording import point_words, range_words
 
 SITE_PERIODS = PERIODS[1:]  # an hour is too short for a balance
 _INTERVALS_AN_HOUR = 3600 // COUNTED_INTERVAL_S
+_WHOLE_REFUSALS = (
+    marked("the sun did not shine on the array in this period"),
+    marked("the location has no coordinates"),
+    marked("the period is too long or empty"),
+)
 _NOW_S = 1_200  # how old the newest five minutes may be to be called now
 
 
@@ -70,6 +76,8 @@ class SitePage(msgspec.Struct, frozen=True):
     self_sufficiency: str
     solar: list[tuple[str, str]]
     """Words and figure."""
+    why_no_ratio: str
+    """Why no performance against a clear sky is said; empty where it is."""
     figure: Figure
     rows: list[tuple[str, list[str]]]
     periods: tuple[str, ...]
@@ -156,6 +164,7 @@ def _page(site: ListedSite, report: SiteReport, latest: SiteReport, *, now: int)
         self_consumption=_share(total.self_consumption),
         self_sufficiency=_share(total.self_sufficiency),
         solar=_solar(report),
+        why_no_ratio=why_no_ratio(report.solar),
         figure=site_chart(
             columns,
             ticks=tick_words([p.starts_at for p in report.points], columns),
@@ -217,6 +226,17 @@ def _solar(report: SiteReport) -> list[tuple[str, str]]:
             (gettext("Performance against a clear sky"), _share(solar.performance_ratio))
         )
     return figures
+
+
+def why_no_ratio(solar: SolarFigures | None) -> str:
+    """Return why no performance against a clear sky is said, in the reader's language."""
+    if solar is None or solar.refused is None:
+        return ""
+    if solar.refused in _WHOLE_REFUSALS or solar.completeness is None:
+        return gettext(solar.refused)
+    return gettext("only {known} of the daylight is known, {needed} needed").format(
+        known=formats.percent(solar.completeness), needed=formats.percent(COMPLETENESS_MIN)
+    )
 
 
 def _healths(hosts: list[ListedHost], *, now: int, zone: ZoneInfo) -> dict[int, Health]:
