@@ -16,6 +16,7 @@ from commands import run_command
         ("log_level", "loud", "log_level: must be one of"),
         ("secret_key", "short", "secret_key must be 32 bytes"),
         ("database", "mysql://u:hidden@h/d", "mysql is not supported"),
+        ("database", "postgresql://u:hidden@h:x/d", "METERBOOK_DATABASE is not a database URL"),
         ("queue_readings_max", "-1", "must be a number, and not negative"),
         ("reading_kwh_max", "NaN", "must be a number, and not negative"),
         ("upload_bytes_max", "0", "upload_bytes_max must be more than 0"),
@@ -46,12 +47,63 @@ def test_the_table_of_settings_says_what_the_server_would_refuse(
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", [["verify"], ["backup", "kept"], ["close-day", "2025-02-08"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["verify"],
+        ["backup", "kept"],
+        ["close-day", "2025-02-08"],
+        ["export", "csv", "--out", "out.csv"],
+        ["export", "masterdb"],
+        ["meter", "key", "5"],
+    ],
+    ids=" ".join,
+)
 def test_a_book_that_is_not_there_is_never_in_order(tmp_path: Path, command: list[str]) -> None:
     done = run_command(*command, folder=tmp_path)
     assert done.returncode == 1
     assert done.stderr == f"meterbook: there is no book in {tmp_path}\n"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("::1%nowhere", "meterbook: --host ::1%nowhere: Name or service not known"),
+        ("192.0.2.1", "meterbook: --host 192.0.2.1, --port 8000: Cannot assign requested address"),
+    ],
+)
+def test_an_address_that_is_not_this_machines_is_named(
+    tmp_path: Path, address: str, said: str
+) -> None:
+    done = run_command("serve", "--host", address, folder=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith(said)
+    assert done.stderr.count("\n") == 1
+
+
+def test_without_a_terminal_no_empty_line_is_written(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    refused = run_command("restore", "kept", folder=tmp_path)
+    assert refused.stderr == ("meterbook: kept is not a whole backup: no readable manifest.json\n")
+    run_command("migrate", folder=tmp_path)
+    closed = run_command("close-day", "2025-02-08", folder=tmp_path)
+    assert (closed.returncode, closed.stderr) == (0, "")
+
+
+def test_a_weak_password_is_said_to_be_the_fault(tmp_path: Path) -> None:
+    made = ("account", "create", "ada", "--email", "ada@example.com")
+    done = run_command(*made, folder=tmp_path, stdin="short\n")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "meterbook: the password must have 8 to 1024 characters\n",
+    )
+
+
+def test_a_group_alone_shows_its_help_and_nothing_before_it(tmp_path: Path) -> None:
+    done = run_command("account", folder=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Usage: ")
 
 
 def test_a_certificate_needs_its_key(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ DIALS = ["active_energy_consumed", "active_energy_produced"]
         (["--model", "sdm999"], "no model sdm999 in the catalogue; there are abb_b_series"),
         (["--fault", "laziness"], "laziness is no fault; there are silence"),
         (["--fault", "slow:2"], "a share is 0 to 1"),
-        (["--profile", "day.csv"], "day.csv, line 3: seconds,load W,PV W"),
+        (["--profile", "day.csv"], "line 3: must be three numbers: seconds,load W,PV W"),
     ],
 )
 def test_what_cannot_be_is_one_clear_line(tmp_path: Path, options: list[str], reason: str) -> None:
@@ -32,6 +32,13 @@ def test_what_cannot_be_is_one_clear_line(tmp_path: Path, options: list[str], re
     assert failed.stderr.startswith("meterbook: ")
     assert reason in failed.stderr
     assert len(failed.stderr.splitlines()) == 1
+
+
+def test_devices_beyond_the_last_port_are_wrong_usage(tmp_path: Path) -> None:
+    options = ("--port", "65535", "--hosts", "2")
+    failed = run_command("simulate", "modbus", *options, folder=tmp_path)
+    assert failed.returncode == 2
+    assert failed.stderr == "meterbook: 2 ports from 65535 on end after 65535\n"
 
 
 def test_a_profile_is_replayed_as_fast_as_one_likes(tmp_path: Path) -> None:

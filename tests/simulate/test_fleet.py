@@ -129,6 +129,12 @@ def test_nothing_at_the_url_is_a_named_failure() -> None:
         asyncio.run(wait_until_ready(f"http://127.0.0.1:{free_port()}", timeout_s=0.1))
 
 
+@pytest.mark.parametrize("url", ["nonsense", "http:"])
+def test_what_is_no_address_of_a_server_is_said_at_once(url: str) -> None:
+    with pytest.raises(ServerAwayError, match="is no address of a server"):
+        asyncio.run(wait_until_ready(url, timeout_s=3600))
+
+
 def test_percentiles_are_within_two_per_cent_and_the_longest_is_exact() -> None:
     outcomes = Outcomes()
     for thousandth in range(1, 1001):

@@ -63,6 +63,9 @@ def main() -> None:
     except click.Abort:
         click.echo("meterbook: stopped", err=True)
         sys.exit(1)
+    except click.exceptions.NoArgsIsHelpError as help_:
+        click.echo(help_.format_message(), err=True)
+        sys.exit(help_.exit_code)
     except click.ClickException as error:
         click.echo(f"meterbook: {error.format_message()}", err=True)
         sys.exit(error.exit_code)

@@ -8,7 +8,7 @@ import click
 from meterbook.cli.opened import opened_database, settings_with
 from meterbook.registry import audit
 from meterbook.registry.accounts import Role, add_account
-from meterbook.registry.passwords import password_hash
+from meterbook.registry.passwords import WeakPasswordError, password_hash
 
 
 @click.group()
@@ -28,7 +28,10 @@ def create(name: str, email: str, role: str) -> None:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     else:
         password = sys.stdin.readline().rstrip("\r\n")
-    stored = password_hash(password)
+    try:
+        stored = password_hash(password)
+    except WeakPasswordError as error:
+        raise click.ClickException(f"the password {error}") from None
     now = int(time.time())
     with opened_database(settings_with()) as database, database.writing() as connection:
         made = add_account(

@@ -26,7 +26,8 @@ def close_day(day: datetime, zone: str | None) -> None:
 
 
 def _close(database: Database, day: date, zone: str) -> None:
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(f"closing {day} in {zone}", total=None)
         close = day_close.close_day(
             database,

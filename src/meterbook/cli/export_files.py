@@ -30,7 +30,7 @@ def export_masterdb(out: Path | None, *, with_personal: bool) -> None:
     settings = settings_with()
     personal = personal_with(settings) if with_personal else None
     with (
-        opened_database(settings) as database,
+        opened_database(settings, is_new=False) as database,
         database.reading() as connection,
         _written(out) as file,
     ):
@@ -44,7 +44,7 @@ def export_masterdb(out: Path | None, *, with_personal: bool) -> None:
 def export_recovery(day: datetime, out: Path | None) -> None:
     """Write one day's recovery JSON."""
     with (
-        opened_database(settings_with()) as database,
+        opened_database(settings_with(), is_new=False) as database,
         database.reading() as connection,
         _written(out) as file,
     ):

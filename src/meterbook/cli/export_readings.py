@@ -67,7 +67,7 @@ def _export(
     if first_day is not None and end_day is not None and end_day <= first_day:
         raise click.BadParameter("must be after --from", param_hint="--to")
     with (
-        opened_database(settings_with()) as database,
+        opened_database(settings_with(), is_new=False) as database,
         database.reading() as connection,
         tempfile.TemporaryDirectory() as folder,
     ):

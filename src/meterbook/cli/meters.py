@@ -21,7 +21,10 @@ def key(written_id: str, remove: bool) -> None:
     """Give a meter a new key and show it, this once; packets must carry it from now on."""
     number = meter_id(written_id)
     now = int(time.time())
-    with opened_database(settings_with()) as database, database.writing() as connection:
+    with (
+        opened_database(settings_with(), is_new=False) as database,
+        database.writing() as connection,
+    ):
         if remove:
             take_meter_key(connection, meter_id=number, by=None, now=now)
             shown = f"meter {dashed(number)} has no key now"

@@ -17,9 +17,10 @@ def rollups() -> None:
 @rollups.command("rebuild")
 def rebuild_command() -> None:
     """Compute the regional sums of every closed day again from the readings."""
+    console = Console(stderr=True)
     with (
         opened_database(settings_with(), is_new=False) as database,
-        Progress(console=Console(stderr=True), transient=True) as progress,
+        Progress(console=console, transient=True, disable=not console.is_terminal) as progress,
     ):
         task = progress.add_task("summing", total=None)
 

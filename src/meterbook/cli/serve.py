@@ -73,6 +73,10 @@ class CertificateError(ValueError):
     """The server could not show this certificate."""
 
 
+class NoAddressError(RuntimeError):
+    """Nobody could listen at this address."""
+
+
 class PortTakenError(RuntimeError):
     """Another program listens where the server should."""
 
@@ -125,15 +129,20 @@ def require_free_port(host: str, port: int) -> None:
     Make sure that a server could listen there.
 
     :raises PortTakenError: if another program does.
+    :raises NoAddressError: if this machine has no such address, or the port is not ours to take.
     """
-    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        raise NoAddressError(f"--host {host}: {error.strerror}") from None
+    family, kind, _, _, address = found[0]
     with socket.socket(family, kind) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(address)
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
-                raise
+                raise NoAddressError(f"--host {host}, --port {port}: {error.strerror}") from None
             raise PortTakenError(
                 f"port {port} of {host} is taken by another program; --port chooses another"
             ) from None

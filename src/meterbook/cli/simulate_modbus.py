@@ -14,6 +14,7 @@ from meterbook.simulate.modbus.crowd import Makes, fast_clock, serve_crowd, wall
 from meterbook.simulate.modbus.faults import Fault, faults_of
 from meterbook.simulate.modbus.homes import ReplayedHome, SunnyHome, VirtualHome
 
+_PORT_MAX = 65_535
 _FAULTS = ", ".join(fault.value for fault in Fault)
 
 
@@ -22,7 +23,7 @@ class ProfileError(ValueError):
 
 
 @click.command("modbus")
-@click.option("--port", default=5020, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--port", default=5020, show_default=True, type=click.IntRange(1, _PORT_MAX))
 @click.option("--listen", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--model", default="sdm630", show_default=True, help="Of the catalogue, or sunspec.")
 @click.option(
@@ -65,6 +66,7 @@ def simulate_modbus(
     speed: float,
 ) -> None:
     """Virtual meters and inverters at slave address 1, in a home with a sun."""
+    _require_ports(port, hosts)
     home: VirtualHome = SunnyHome(seed, latitude, longitude, peak_w)
     clock, began_at_ms = wall_clock_ms, None
     if profile is not None:
@@ -101,6 +103,11 @@ def simulate_modbus(
     asyncio.run(serve())
 
 
+def _require_ports(first: int, count: int) -> None:
+    if first + count - 1 > _PORT_MAX:
+        raise click.UsageError(f"{count} ports from {first} on end after {_PORT_MAX}")
+
+
 def profile_of(file: Path) -> list[tuple[int, int, int]]:
     """
     Return a profile's lines: instant in ms, load in W, PV in W.
@@ -115,7 +122,9 @@ def profile_of(file: Path) -> list[tuple[int, int, int]]:
             except ValueError:
                 if number == 1:  # a header
                     continue
-                raise ProfileError(f"{file.name}, line {number}: seconds,load W,PV W") from None
+                raise ProfileError(
+                    f"{file.name}, line {number}: must be three numbers: seconds,load W,PV W"
+                ) from None
             lines.append((round(instant * 1000), round(load_w), round(pv_w)))
     if not lines or lines != sorted(lines):
         raise ProfileError(f"{file.name}: needs lines whose instants rise")

@@ -102,8 +102,13 @@ def _key_file(settings: Settings) -> Path | None:
 
 
 def _spinner(what: str) -> Progress:
+    console = Console(stderr=True)
     progress = Progress(
-        SpinnerColumn(), "{task.description}", console=Console(stderr=True), transient=True
+        SpinnerColumn(),
+        "{task.description}",
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,  # else it ends with an empty line
     )
     progress.add_task(what, total=None)
     return progress

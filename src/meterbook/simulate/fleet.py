@@ -34,7 +34,7 @@ async def wait_until_ready(url: str, *, timeout_s: float) -> None:
     """
     Return as soon as the server at the URL says that it is ready.
 
-    :raises ServerAwayError: if it has not by then.
+    :raises ServerAwayError: if it has not by then, or the URL is none.
     """
     ends_at = time.monotonic() + timeout_s
     reason = "no answer"
@@ -45,6 +45,10 @@ async def wait_until_ready(url: str, *, timeout_s: float) -> None:
                     if answer.status in _SUCCESSES:
                         return
                     reason = f"status {answer.status} at /health/ready"
+            except aiohttp.InvalidURL:
+                raise ServerAwayError(
+                    f"{url} is no address of a server, as in http://host:8000"
+                ) from None
             except (aiohttp.ClientError, TimeoutError) as error:
                 reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             if time.monotonic() >= ends_at:

@@ -52,7 +52,7 @@ class Database:
         """
         try:
             parsed = sa.make_url(url)
-        except ArgumentError:
+        except (ArgumentError, ValueError):  # a port that is no number is a ValueError
             raise DatabaseUrlError("METERBOOK_DATABASE is not a database URL") from None
         if parsed.drivername == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
