@@ -59,6 +59,20 @@ def assert_none_left(group: int) -> None:
         time.sleep(0.02)
 
 
+def assert_a_file_comes_in(url: str) -> None:
+    """Import a file: the server is forked from what filled the demo, and must still read it."""
+    admin = {"username": "admin", "password": "demo-admin"}
+    token = httpx.post(f"{url}/auth/login", json=admin).json()["token"]
+    answer = httpx.post(
+        f"{url}/imports",
+        content=b"meter,start,kWh\n7,2020-01-01T00:00:00Z,0.5\n",
+        headers={"Authorization": f"Token {token}"},
+        timeout=30,
+    )
+    assert answer.is_success, answer.text
+    assert answer.json()["new_days"] == 1
+
+
 def expected_wh(first_day: date, end_day: date) -> int:
     [home] = [home for home in demo_homes() if home.meter_id == METER]
     energy = home.readings(sent_starts(first_day, end_day, zone=ZONE))
@@ -110,6 +124,7 @@ def test_started_again_the_demo_goes_on_with_what_is_there(tmp_path: Path) -> No
 
 def test_the_meters_end_when_the_demo_is_killed(tmp_path: Path) -> None:
     with running_demo(tmp_path, "--days", "1") as server:
+        assert_a_file_comes_in(server.url)
         group = processes_of_group(server.process.pid)
         meters = min(pid for pid in group if "spawn_main" in command_line(pid))  # started first
         server.process.kill()

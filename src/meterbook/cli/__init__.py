@@ -8,10 +8,9 @@ import sys
 from importlib import import_module
 
 import click
-import sqlalchemy as sa
 
 from meterbook import __version__
-from meterbook.cli.errors import one_line
+from meterbook.cli.errors import FAILURES, one_line
 
 # Where each command is: only the one that runs is imported, which saves half of its start-up.
 COMMANDS = {
@@ -69,6 +68,6 @@ def main() -> None:
     except click.ClickException as error:
         click.echo(f"meterbook: {error.format_message()}", err=True)
         sys.exit(error.exit_code)
-    except (ValueError, LookupError, OSError, RuntimeError, sa.exc.SQLAlchemyError) as error:
+    except FAILURES as error:
         click.echo(f"meterbook: {one_line(error)}", err=True)
         sys.exit(1)

@@ -7,12 +7,15 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
+from meterbook.cli.errors import FAILURES, one_line
 from meterbook.cli.opened import opened_database, settings_with
 from meterbook.cli.serve import require_free_port, run_server
 from meterbook.domain.meter_ids import dashed
@@ -64,19 +67,10 @@ def demo(port: int, data_dir: Path, days: int) -> None:
     demo_state(data_dir, now=now)
     # Only what the demo says: a database set for real use must never be filled with it.
     settings = Settings(data_dir=data_dir, timezone=ZONE.key, regions=str(DEMO_REGIONS))
-    console = Console(stderr=True)
-    with (
-        opened_database(settings) as database,
-        console.status(f"filling up to {days} days of {METERS} meters"),
-    ):
-        created_at = fill(database, data_dir=data_dir, days=days, now=now).created_at
-        ports = _free_ports(len(DEVICES))
-        with database.writing() as connection:
-            load_catalogue(connection, catalogued_models(), now=now)
-            owner_id = register_solar_home(connection, account="household", ports=ports, now=now)
-        fill_solar_home(database, account_id=owner_id, created_at=created_at, now=now)
-    # Threads of the libraries used so far do not survive a fork, and a child would wait for them.
     multiprocessing.set_start_method("spawn")
+    ports = _free_ports(len(DEVICES))
+    with Console(stderr=True).status(f"filling up to {days} days of {METERS} meters"):
+        created_at = _filled(settings, days, now, ports)
     url = f"http://{HOST}:{port}"
     _print_welcome(url, data_dir)
     makes = Makes({model.name: model for model in catalogued_models()}, sunspec_models())
@@ -85,6 +79,41 @@ def demo(port: int, data_dir: Path, days: int) -> None:
         _beside(serve_solar_home, makes, ports, created_at, os.getpid()),
     ):
         run_server(settings, host=HOST, port=port, workers=1, role="all")
+
+
+def _filled(settings: Settings, days: int, now: int, ports: list[int]) -> int:
+    """
+    Fill the demo in a process of its own, and return when it was made.
+
+    Polars reads the sample with threads that do not survive a fork: had this process used them, the
+    server forked from it would wait for them without end as soon as somebody imports a file.
+    """
+    result, told = multiprocessing.Pipe(duplex=False)
+    with _beside(_fill, settings, days, now, ports, told):
+        told.close()
+        created_at, failure = result.recv()
+    if failure:
+        raise click.ClickException(failure)
+    return int(created_at)
+
+
+def _fill(
+    settings: Settings, days: int, now: int, ports: list[int], told: "Connection[Any, Any]"
+) -> None:
+    try:
+        told.send((_fill_book(settings, days, now, ports), ""))
+    except FAILURES as error:
+        told.send((0, one_line(error)))
+
+
+def _fill_book(settings: Settings, days: int, now: int, ports: list[int]) -> int:
+    with opened_database(settings) as database:
+        made = fill(database, data_dir=settings.data_dir, days=days, now=now)
+        with database.writing() as connection:
+            load_catalogue(connection, catalogued_models(), now=now)
+            owner_id = register_solar_home(connection, account="household", ports=ports, now=now)
+        fill_solar_home(database, account_id=owner_id, created_at=made.created_at, now=now)
+    return made.created_at
 
 
 @contextmanager

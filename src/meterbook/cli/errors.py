@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 
 LINE_CHARACTERS_MAX = 400
+FAILURES = (ValueError, LookupError, OSError, RuntimeError, sa.exc.SQLAlchemyError)
+"""What is told in one line; anything else is a fault of ours and shows where it was."""
 
 
 def one_line(error: BaseException) -> str:
