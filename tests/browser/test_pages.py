@@ -299,3 +299,24 @@ def _sign_out_by_keyboard(page: Page) -> None:
             _tab_to(page, "Sign out")
             return
     pytest.fail("no way to the account's menu by keyboard")
+
+
+def test_a_second_file_may_be_dropped_after_the_report_of_the_first(
+    browser: Browser, opened: tuple[Server, str], tmp_path: Path
+) -> None:
+    server, session = opened
+    file = tmp_path / "first.csv"
+    file.write_text("meter,start,kWh\n999999999,2020-01-01T00:00:00Z,0.5\n")
+    dropped = """() => {
+        const carried = new DataTransfer();
+        carried.items.add(new File(["meter"], "second.csv"));
+        const drop = new DragEvent("drop", {dataTransfer: carried, cancelable: true});
+        const isTaken = !document.querySelector("form[data-drop]").dispatchEvent(drop);
+        return [isTaken, document.querySelector("#file").files.length];
+    }"""
+    with watched_page(browser, server, session=session) as page:
+        page.goto("/files")
+        page.set_input_files("#file", file)
+        page.click("form[data-drop] button[value=look]")
+        page.wait_for_selector("main [role=status]")
+        assert page.evaluate(dropped) == [True, 1]

@@ -1,5 +1,5 @@
 // A file may be dropped anywhere on the form, and how much of it is sent is shown.
-for (const form of document.querySelectorAll("form[data-drop]")) {
+function listenTo(form) {
   const input = form.querySelector("input[type=file]");
   const bar = form.querySelector("progress");
   form.addEventListener("dragover", (event) => {
@@ -22,8 +22,11 @@ for (const form of document.querySelectorAll("form[data-drop]")) {
     });
     request.responseType = "document";
     request.addEventListener("load", () => {
-      document.querySelector("main").replaceWith(request.response.querySelector("main"));
+      const main = request.response?.querySelector("main");
+      if (!main) return form.submit(); // an answer of a proxy: the browser shows it
+      document.querySelector("main").replaceWith(main);
       document.title = request.response.title;
+      main.querySelectorAll("form[data-drop]").forEach(listenTo);
     });
     request.addEventListener("error", () => form.submit());
     request.open("POST", form.action);
@@ -31,3 +34,5 @@ for (const form of document.querySelectorAll("form[data-drop]")) {
     request.send(content);
   });
 }
+
+document.querySelectorAll("form[data-drop]").forEach(listenTo);
