@@ -178,6 +178,28 @@ def test_what_is_no_period_is_a_400_in_words(operator: httpx.Client, query: str)
         assert answer.headers["content-type"] == "application/problem+json"
 
 
+def test_days_that_make_no_period_are_told_in_the_readers_language(operator: httpx.Client) -> None:
+    german = HTML | {"Accept-Language": "de"}
+    turned = "/management-dashboard/?from=2025-02-02&to=2025-02-01"
+    page = operator.get(turned, headers=german)
+    meter = operator.get("/profile/1/consumption?from=2025-02-02&to=2025-02-01", headers=german)
+    half = operator.get("/management-dashboard/?from=2025-02-02", headers=german)
+    assert (page.status_code, half.status_code) == (400, 400)
+    assert "Wählen Sie ein späteres Ende, höchstens 400 Tage" in page.text
+    assert "Wählen Sie ein späteres Ende, höchstens hundert Jahre" in meter.text
+    assert "Wählen Sie beide Tage" in half.text
+    assert "a day after" not in page.text
+    assert list(operator.get(turned).json()["errors"]) == ["period"]
+
+
+def test_an_unknown_period_names_those_of_the_dashboard(operator: httpx.Client) -> None:
+    detail = operator.get("/management-dashboard/?period=current-day").json()["detail"]
+    known = detail.partition("known are ")[2].removesuffix(", or from= and to= (days)").split(", ")
+    assert "last-30-days" in known
+    for name in known:
+        assert operator.get(f"/management-dashboard/?period={name}").is_success
+
+
 def test_households_are_told_no_and_strangers_to_sign_in(server: Server) -> None:
     with client_of(server.url, TOKENS["household"]) as client:
         assert client.get("/management-dashboard/").status_code == 403

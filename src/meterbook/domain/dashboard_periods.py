@@ -65,7 +65,7 @@ def dashboard_period(name: str, *, today: date) -> DashboardPeriod:
         "current-year": (year, date(year.year + 1, 1, 1), date(year.year - 1, 1, 1)),
     }
     if name not in spans:
-        raise UnknownPeriodError(name)
+        raise UnknownPeriodError(name, spans)
     return DashboardPeriod(name, *spans[name])
 
 

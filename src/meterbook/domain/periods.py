@@ -5,6 +5,7 @@ A week starts on Monday. `prev-hr` is the last full clock hour. A period that ha
 still names its whole range: the answer says which of its intervals are still to come.
 """
 
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
@@ -41,9 +42,9 @@ FINE_S = {
 class UnknownPeriodError(ValueError):
     """Not a period Meterbook knows; says which ones it does."""
 
-    def __init__(self, name: str) -> None:
-        known = ", ".join(PERIOD_NAMES)
-        super().__init__(f"unknown period {name!r}; known are {known}, or from= and to= (days)")
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        names = ", ".join(known)
+        super().__init__(f"unknown period {name!r}; known are {names}, or from= and to= (days)")
 
 
 class EmptyRangeError(ValueError):
@@ -100,7 +101,7 @@ def named_period(name: str, *, now: int, zone: ZoneInfo) -> Period:
         "current-year": (first.replace(month=1), date(first.year + 1, 1, 1), month),
     }
     if name not in ranges:
-        raise UnknownPeriodError(name)
+        raise UnknownPeriodError(name, PERIOD_NAMES)
     first_day, end_day, resolution = ranges[name]
     return Period(name, midnight(first_day, zone), midnight(end_day, zone), resolution)
 

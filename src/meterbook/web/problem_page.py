@@ -48,6 +48,16 @@ _REASONS = (
     ("Expected `float", marked("is no number that fits")),
     ("Expected `str", marked("is too long, too short, or has other characters")),
 )
+# What forms of ours can be told, and what the page says in its place.
+_DETAILS = {
+    "to must be a day after from, at most a hundred years later": marked(
+        "These days make no period: choose a later end, at most a hundred years after the beginning"
+    ),
+    "to must be a day after from, at most 400 days later": marked(
+        "These days make no period: choose a later end, at most 400 days after the beginning"
+    ),
+    "give from and to together, without period": marked("Choose both days, the first and the last"),
+}
 _NOT_RIGHT = marked("Something in the address or the form cannot be read")
 _UNREADABLE = "the request is not right"  # only these reasons are the framework's own
 
@@ -60,7 +70,7 @@ class ProblemPage(msgspec.Struct, frozen=True):
     advice: str
     """What to do, in the reader's language; empty: see the detail."""
     detail: str
-    """In English, as the API has it."""
+    """In the reader's language where the page has words for it, else as the API has it."""
     errors: FieldErrors
 
 
@@ -72,6 +82,12 @@ def as_page(request: Request[Any, Any, Any], answer: Response[bytes]) -> Respons
     title = gettext(_TITLES.get(document.status, document.title))
     advice = _ADVICE.get(document.status, "")
     is_unreadable = document.detail == _UNREADABLE
+    detail, errors = document.detail, document.errors
+    if is_unreadable:
+        detail = gettext(_NOT_RIGHT)
+        errors = {field: [_reason(one) for one in reasons] for field, reasons in errors.items()}
+    elif detail in _DETAILS:
+        detail, errors = gettext(_DETAILS[detail]), {}
     # When something is broken here, the page must not need what is broken.
     broken = document.status >= 500  # noqa: PLR2004 the statuses of servers
     caller = Caller(None) if broken else provide_caller(request, provide_now())
@@ -83,10 +99,8 @@ def as_page(request: Request[Any, Any, Any], answer: Response[bytes]) -> Respons
             document.status,
             title,
             gettext(advice) if advice else "",
-            gettext(_NOT_RIGHT) if is_unreadable else document.detail,
-            {field: [_reason(one) for one in reasons] for field, reasons in document.errors.items()}
-            if is_unreadable
-            else document.errors,
+            detail,
+            errors,
         ),
         status_code=document.status,
         headers=dict(answer.headers),
