@@ -100,6 +100,14 @@ def test_a_weak_password_is_said_to_be_the_fault(tmp_path: Path) -> None:
     )
 
 
+def test_what_is_no_email_address_makes_no_account(tmp_path: Path) -> None:
+    made = ("account", "create", "ada", "--email", "nonsense")
+    done = run_command(*made, folder=tmp_path, stdin="a long password\n")
+    assert done.returncode == 2
+    assert done.stderr == "meterbook: Invalid value for --email: is no e-mail address\n"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_group_alone_shows_its_help_and_nothing_before_it(tmp_path: Path) -> None:
     done = run_command("account", folder=tmp_path)
     assert done.returncode == 2

@@ -166,6 +166,7 @@ def test_every_packet_reported_as_acknowledged_is_in_the_servers_book(tmp_path: 
     assert 20 * 2 * 47 - 60 <= acknowledged <= 20 * 2 * 47
     for figure in ("acknowledged/s", "latency p50", "latency p95", "latency p99", "latency max"):
         assert figure in first.stdout
+    assert "due" not in first.stdout  # all of it is of days long past
     with sqlite3.connect(tmp_path / "book" / "meterbook.sqlite") as book:
         [[readings, meters]] = book.execute(
             "SELECT count(*), count(DISTINCT channel_id) FROM daybook"

@@ -24,6 +24,8 @@ def account() -> None:
 )
 def create(name: str, email: str, role: str) -> None:
     """Make an account; asks for its password, or reads it from a pipe."""
+    if "@" not in email.strip("@") or " " in email:
+        raise click.BadParameter("is no e-mail address", param_hint="--email")
     if sys.stdin.isatty():
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     else:
