@@ -1,7 +1,6 @@
 """Roll-ups computed again: beside others that write them, and of books that are broken."""
 
 import threading
-import time
 from collections.abc import Iterable, Sequence
 from datetime import date
 from zoneinfo import ZoneInfo
@@ -9,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import sqlalchemy as sa
 
-from books import record_packets
+from books import record_packets, wait_until_done_or_locked_out
 from meterbook import day_close
 from meterbook.day_close import close_day
 from meterbook.domain.local_days import day_number, interval_starts
@@ -33,18 +32,6 @@ def close(database: Database, day: date) -> None:
 def findings(database: Database) -> list[str]:
     with database.reading() as connection:
         return list(broken_rollups(connection))
-
-
-def wait_until_done_or_locked_out(database: Database, running: threading.Thread) -> None:
-    waiting = sa.text("""
-        SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND wait_event_type = 'Lock'
-    """)
-    while running.is_alive():
-        with database.reading() as connection:
-            if connection.execute(waiting).scalar_one():
-                return
-        time.sleep(0.01)
 
 
 def test_sums_are_computed_again_while_others_settle(

@@ -41,7 +41,7 @@ _DAYS_A_STATEMENT = 5_000
 
 def hold_regions(connection: sa.Connection, *, to_change: bool = False) -> None:
     """
-    Let no meter point change its region until this transaction ends; call it first.
+    Let no meter point change its region or zone until this transaction ends; call it first.
 
     :param to_change: this is the transaction that changes one; waits for closes and imports.
     """
