@@ -21,8 +21,8 @@ from meterbook.queries.invariants import CHECKS, broken_ledger_days
 from meterbook.registry.meter_points import change_meter_point
 from meterbook.registry.refusals import InUseError
 from meterbook.storage.database import Database
+from meterbook.storage.tables import day_closes, ledger_days, ledger_revisions
 from meterbook.storage.tables import ledger as ledger_table
-from meterbook.storage.tables import ledger_days, ledger_revisions
 
 DAY = date(2025, 2, 8)
 UTC = ZoneInfo("UTC")
@@ -222,3 +222,30 @@ def test_the_calendar_s_last_day_is_not_over(database: Database) -> None:
 def findings(database: Database) -> list[str]:
     with database.reading() as connection:
         return [finding for check in CHECKS.values() for finding in check(connection)]
+
+
+def test_a_day_closed_by_two_at_once_is_closed_by_both(
+    plain_postgres_url: str,
+) -> None:
+    database = Database(plain_postgres_url)
+    starts = interval_starts(DAY, UTC)
+    record(database, *[Packet(1, start + 1860, 10) for start in starts])
+    by_hand = threading.Thread(
+        target=day_close.close_day, args=[database], kwargs={"day": DAY, "zone": UTC, "now": NOW}
+    )
+
+    def close_by_hand(connection: sa.Connection, _cursor: Any, text: str, *_: Any) -> None:
+        if "day_closes" in text and by_hand.ident is None:
+            record(database, Packet(1, starts[0] + 1860, 20))
+            by_hand.start()
+            wait_until_done_or_locked_out(database, by_hand)
+
+    sa.event.listen(database._writer, "after_cursor_execute", close_by_hand)
+    close = day_close.close_day(database, day=DAY, zone=UTC, now=NOW)
+    by_hand.join()
+
+    assert close.readings == 48
+    with database.reading() as connection:
+        told = connection.execute(sa.select(day_closes)).one()
+    assert (told.channel_days, told.readings, told.revised) == (1, 49, 1)
+    database.close()

@@ -369,25 +369,18 @@ def _take(
 
 
 def _record_close(connection: sa.Connection, close: DayClose, *, now: int) -> None:
-    if not is_closed(connection, day=close.day, zone=close.zone):
-        connection.execute(
-            sa.insert(day_closes).values(
-                zone=close.zone,
-                day=day_number(close.day),
-                closed_at=now,
-                channel_days=close.channel_days,
-                readings=close.readings,
-                revised=close.revised,
-            )
-        )
-    elif close.readings:
-        connection.execute(
-            sa.update(day_closes)
-            .where(day_closes.c.zone == close.zone, day_closes.c.day == day_number(close.day))
-            .values(
-                reclosed_at=now,
-                channel_days=day_closes.c.channel_days + close.channel_days - close.revised,
-                readings=day_closes.c.readings + close.readings,
-                revised=day_closes.c.revised + close.revised,
-            )
-        )
+    asked = msgspec.structs.asdict(close) | {"day": day_number(close.day), "now": now}
+    connection.execute(_RECORD_CLOSE, asked)
+
+
+# One statement: the job and somebody by hand may close the same day at the same moment.
+_RECORD_CLOSE = sa.text("""
+    INSERT INTO day_closes (zone, day, closed_at, channel_days, readings, revised)
+    VALUES (:zone, :day, :now, :channel_days, :readings, :revised)
+    ON CONFLICT (zone, day) DO UPDATE
+    SET reclosed_at = excluded.closed_at,
+        channel_days = day_closes.channel_days + excluded.channel_days - excluded.revised,
+        readings = day_closes.readings + excluded.readings,
+        revised = day_closes.revised + excluded.revised
+    WHERE excluded.readings > 0
+""")
