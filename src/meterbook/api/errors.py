@@ -69,7 +69,7 @@ def _problem_of(error: Exception) -> tuple[Problem, Mapping[str, str]]:  # noqa:
         case TooManyAttemptsError():
             return problem(429, str(error)), {"Retry-After": str(error.retry_after_s)}
         case ConcurrentChangeError() | ConcurrentRevisionError():
-            changed = problem(503, "the readings were changed at the same moment; try again")
+            changed = problem(503, "the same reading is being changed by others; try again")
             return changed, {"Retry-After": str(RETRY_AFTER_S)}
         case _ if is_unreachable(error):
             away = problem(503, "the database cannot be reached")
