@@ -1,6 +1,7 @@
 """Backup and restore on both engines."""
 
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -133,6 +134,30 @@ def test_an_empty_book_that_a_server_has_open_is_not_replaced_under_it(
     restore(beside, tmp_path / "backup", key_file=None)
     assert rows(beside) == rows(sqlite_database)
     beside.close()
+
+
+def test_what_was_last_written_to_a_book_that_was_moved_away_is_not_removed(
+    sqlite_database: Database, second_database: Database, tmp_path: Path
+) -> None:
+    back_up(sqlite_database, tmp_path / "backup", key_file=None, now=NOW)
+    record(second_database, 1)
+    book = second_database.sqlite_file
+    assert book is not None
+    log = book.with_name(f"{book.name}-wal")
+    for file in (book, log):  # as a power cut leaves them
+        shutil.copyfile(file, tmp_path / f"moved.sqlite{file.name.removeprefix(book.name)}")
+    log = (tmp_path / "moved.sqlite-wal").rename(tmp_path / "new.sqlite-wal")
+
+    target = Database(f"sqlite:///{tmp_path / 'new.sqlite'}")
+    with pytest.raises(BackupError, match="move it there first"):
+        restore(target, tmp_path / "backup", key_file=None)
+
+    log.rename(tmp_path / "moved.sqlite-wal")
+    moved = Database(f"sqlite:///{tmp_path / 'moved.sqlite'}")
+    assert len(rows(moved)) == 100
+    moved.close()
+    restore(target, tmp_path / "backup", key_file=None)
+    target.close()
 
 
 @pytest.mark.parametrize(

@@ -204,8 +204,7 @@ def _require_empty(database: Database) -> None:
         if database.sqlite_file.exists() and _has_book(database):
             raise BackupError(f"{database.sqlite_file} holds a book already; move it away first")
         database.close()  # what it has open is not the file that will be there
-        if database.sqlite_file.exists():
-            _require_unused(database.sqlite_file)
+        _require_unused(database.sqlite_file)
         return
     with database.reading() as connection:
         if sa.inspect(connection).get_table_names():
@@ -213,6 +212,11 @@ def _require_empty(database: Database) -> None:
 
 
 def _require_unused(file: Path) -> None:
+    log = file.with_name(f"{file.name}-wal")
+    if not file.exists():
+        if log.exists() and log.stat().st_size:
+            raise BackupError(f"{log} is part of a book that was moved away: move it there first")
+        return
     # Whoever has it open would go on writing into the file that is gone, and lose it all.
     with closing(sqlite3.connect(file, timeout=0)) as connection:
         try:
