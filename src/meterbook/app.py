@@ -13,7 +13,6 @@ from functools import partial
 from typing import Any
 
 from litestar import Litestar, Request, Response
-from litestar.config.csrf import CSRFConfig
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
@@ -61,6 +60,7 @@ from meterbook.storage.database import Database
 from meterbook.supervision import supervised
 from meterbook.web.consumption_door import ConsumptionDoor
 from meterbook.web.envelope import in_envelope
+from meterbook.web.form_tokens import form_tokens
 from meterbook.web.live_streams import LiveStreams
 from meterbook.web.problem_page import as_page
 from meterbook.web.routes import PAGES
@@ -270,9 +270,7 @@ def _litestar(running: _Meterbook) -> Litestar:
         ],
         dependencies=DEPENDENCIES,
         exception_handlers={Exception: _respond},
-        csrf_config=CSRFConfig(
-            secret=running.personal.derived_secret("csrf"), cookie_httponly=True
-        ),
+        middleware=[form_tokens(secret=running.personal.derived_secret("csrf"))],
         template_config=TemplateConfig(instance=template_engine()),
         openapi_config=OPENAPI,
         lifespan=[running.running],
