@@ -16,7 +16,6 @@ from litestar import Litestar, Request, Response
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
-from litestar.response import Template
 from litestar.static_files import create_static_files_router
 from litestar.template import TemplateConfig
 from litestar.types import ControllerRouterHandler
@@ -257,7 +256,7 @@ def _too_large() -> HTTPException:
     return HTTPException(status_code=413, detail="the body is larger than any that is taken")
 
 
-def _respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes] | Template:
+def _respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     return as_page(request, respond_with_problem(request, error))
 
 
