@@ -125,3 +125,10 @@ def account_by_name(
     if row is None:
         return None, None
     return Account(row.id, row.username, row.email, Role(row.role)), row.password_hash
+
+
+def account_id_of_name(connection: sa.Connection, *, username: str) -> int | None:
+    """Return the account of that name, a deactivated one too: things stay with their owner."""
+    found = sa.select(accounts.c.id).where(accounts.c.username == stored_name(username))
+    account_id: int | None = connection.execute(found).scalar()
+    return account_id
