@@ -207,3 +207,11 @@ def test_what_is_no_token_of_a_form_is_refused_whatever_it_is(server: Server) ->
             client.post("/sign-in", files={"_csrf_token": ("token", b"x" * 80)}),
         ]
     assert [answer.status_code for answer in answers] == [403, 403, 403]
+
+
+def test_credentials_for_a_proxy_in_front_sign_nobody_out_but_a_dead_token_does(
+    browsers: list[httpx.Client],
+) -> None:
+    for shown, status in (("Basic dTpw", 200), ("Digest username=u", 200), ("Token dead", 303)):
+        answer = browsers[0].get("/account", headers={"Authorization": shown})
+        assert answer.status_code == status
