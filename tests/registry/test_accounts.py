@@ -3,7 +3,7 @@
 import pytest
 
 from callers import PASSWORD, AnyPassword
-from meterbook.registry.accounts import Account, AccountTakenError, Role, add_account
+from meterbook.registry.accounts import Account, AccountTakenError, Role, add_account, stored_name
 from meterbook.registry.attempts import TooManyAttemptsError
 from meterbook.registry.refusals import WrongFieldError
 from meterbook.registry.sign_in import AttemptLimits, WrongCredentialsError, sign_in
@@ -71,6 +71,11 @@ def test_a_name_that_nobody_could_tell_from_another_is_refused(
     with pytest.raises(WrongFieldError) as refused:
         made(database, name, "bob@example.com")
     assert refused.value.field == "username"
+
+
+def test_a_name_longer_than_any_is_nobodys_and_not_looked_into() -> None:
+    long = " a" + "\u0300\u0316" * 500
+    assert stored_name(long) == long
 
 
 def test_one_signs_in_and_is_braked_however_one_writes_ones_name(database: Database) -> None:

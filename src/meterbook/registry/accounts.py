@@ -10,6 +10,8 @@ from meterbook.registry.refusals import WrongFieldError
 from meterbook.storage.dialects import taken_columns
 from meterbook.storage.tables import accounts
 
+NAME_CHARACTERS_MAX = 1_000  # of any name or address as it is written; doors allow fewer
+
 
 class Role(StrEnum):
     """What an account may do; the order is by power."""
@@ -48,6 +50,8 @@ def stored_name(written: str) -> str:
     >>> stored_name(" Zoe\u0308 ") == "Zo\u00eb"
     True
     """
+    if len(written) > NAME_CHARACTERS_MAX:  # nobody's; normalizing takes the square of its length
+        return written
     return unicodedata.normalize("NFC", written).strip()
 
 
