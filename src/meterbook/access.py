@@ -11,8 +11,9 @@ import asyncio
 import re
 import time
 from base64 import b64decode
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
 import msgspec
@@ -259,6 +260,23 @@ def provide_caller(
     if not secret or (route is not None and route.opt.get("exclude_from_csrf")):
         return Caller(None)
     return _caller_of_session(database, secret, now=now, idle_s=book_of(request).session_idle_s)
+
+
+def has_session(
+    headers: Iterable[tuple[bytes, bytes]], *, database: Database, now: int, idle_s: int
+) -> bool:
+    """Say whether a request that no framework has seen comes from somebody signed in."""
+    cookies: SimpleCookie = SimpleCookie()
+    for name, text in headers:
+        if name == b"cookie":
+            with suppress(CookieError):
+                cookies.load(text.decode("latin-1"))
+    session = cookies.get(SESSION_COOKIE)
+    with suppress(sa.exc.SQLAlchemyError):  # the route will say that the database is away
+        if session is not None:
+            caller = _caller_of_session(database, session.value, now=now, idle_s=idle_s)
+            return caller.account is not None
+    return False
 
 
 def _caller_of_session(database: Database, secret: str, *, now: int, idle_s: int) -> Caller:

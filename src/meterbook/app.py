@@ -5,6 +5,7 @@ Packets do not pay for the framework: `/meter`, `/readings` and the doors of oth
 are looked at before Litestar; packets and the question that programs ask most have lanes past it.
 """
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
@@ -23,6 +24,7 @@ from litestar.types import ControllerRouterHandler
 from meterbook import __version__, access
 from meterbook.api import health
 from meterbook.api.errors import respond_with_problem
+from meterbook.api.imports import PATH as API_PATH
 from meterbook.api.influxql import EnergyQueries
 from meterbook.api.openapi import (
     SCHEMA_PATH,
@@ -60,6 +62,7 @@ from meterbook.supervision import supervised
 from meterbook.web.consumption_door import ConsumptionDoor
 from meterbook.web.envelope import in_envelope
 from meterbook.web.form_tokens import form_tokens
+from meterbook.web.imports import PATH as PAGE_PATH
 from meterbook.web.live_streams import LiveStreams
 from meterbook.web.problem_page import as_page
 from meterbook.web.routes import PAGES
@@ -221,8 +224,6 @@ class _Application:
         """Takes packets without a task for each: serving/connections.py."""
         self.question_lane = running.questions
         """Answers questions without a task for each, as its route would."""
-        # Forms are gathered, fields in memory, before a route can look at their size.
-        self._bytes_max = max(running.settings.upload_bytes_max, _FORM_BYTES_MAX) + _AROUND_BYTES
         self._litestar = in_envelope(
             _litestar(running),  # type: ignore[arg-type]
             came_by_tls=partial(
@@ -243,9 +244,33 @@ class _Application:
             await door(scope, receive, send)
         else:
             patient = PatientReceive(
-                receive, too_slow=_too_slow, bytes_max=self._bytes_max, too_large=_too_large
+                receive,
+                too_slow=_too_slow,
+                bytes_max=await self._body_bytes_max(scope),
+                too_large=_too_large,
             )
             await self._litestar(scope, patient, send)
+
+    async def _body_bytes_max(self, scope: dict[str, Any]) -> int:
+        """Return what a body may have before anybody has looked at who sends it."""
+        settings = self._running.settings
+        large = max(settings.upload_bytes_max, _FORM_BYTES_MAX) + _AROUND_BYTES
+        # `/imports` looks at the token first. A page's form is gathered before its route can,
+        # fields in memory.
+        path = scope["path"].rstrip("/")
+        if path == API_PATH:
+            return large
+        if path == PAGE_PATH and scope["method"] == "POST":
+            is_signed_in = await asyncio.to_thread(
+                access.has_session,
+                scope["headers"],
+                database=self._running.database,
+                now=access.provide_now(),
+                idle_s=settings.session_idle_minutes * 60,
+            )
+            if is_signed_in:
+                return large
+        return _FORM_BYTES_MAX + _AROUND_BYTES
 
 
 def _too_slow() -> HTTPException:

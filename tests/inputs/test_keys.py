@@ -15,7 +15,7 @@ from meterbook.registry.device_keys import (
     revoke_device_key,
 )
 from meterbook.registry.personal_data import PersonalData
-from meterbook.registry.refusals import InUseError, NotThereError
+from meterbook.registry.refusals import InUseError, NotThereError, WrongFieldError
 from meterbook.registry.tokens import secret_hash
 from meterbook.storage.database import Database
 
@@ -54,12 +54,12 @@ def test_a_key_has_its_form_and_stands_for_its_account_until_revoked(
 def test_an_account_has_a_bounded_number_of_keys(sqlite_database: Database) -> None:
     account, _ = signed_in(sqlite_database, "owner")
     with sqlite_database.writing() as connection:
-        for _ in range(KEYS_OF_ACCOUNT_MAX):
+        for number in range(KEYS_OF_ACCOUNT_MAX):
             give_device_key(
                 connection,
                 PERSONAL,
                 account_id=account.id,
-                label="one",
+                label=f"{number}",
                 form=KeyForm.UUID,
                 now=0,
             )
@@ -67,3 +67,26 @@ def test_an_account_has_a_bounded_number_of_keys(sqlite_database: Database) -> N
             give_device_key(
                 connection, PERSONAL, account_id=account.id, label="x", form=KeyForm.UUID, now=0
             )
+
+
+def test_two_keys_of_an_account_have_two_labels(database: Database) -> None:
+    anna, ben = (signed_in(database, name)[0].id for name in ("anna", "ben"))
+
+    def give(account_id: int) -> int:
+        with database.writing() as connection:
+            return give_device_key(
+                connection,
+                PERSONAL,
+                account_id=account_id,
+                label="1.8.0",
+                form=KeyForm.UUID,
+                now=0,
+            ).id
+
+    first = give(anna)
+    give(ben)
+    with pytest.raises(WrongFieldError, match="another key has it"):
+        give(anna)
+    with database.writing() as connection:
+        revoke_device_key(connection, key_id=first, account_id=anna, now=1)
+    give(anna)

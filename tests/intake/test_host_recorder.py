@@ -173,6 +173,23 @@ def test_an_odd_sample_is_kept_flagged_and_no_energy_of_it_counts(database: Data
     assert [amount for amount, _ in energy.values()] == [50] * 12
 
 
+@pytest.mark.parametrize("per_batch", [1, 61])
+def test_an_odd_sample_that_could_be_true_is_flagged_once_two_more_say_so(
+    database: Database, per_batch: int
+) -> None:
+    [host_id] = home(database).hosts
+    dials = [5_000_000 + 10 * i for i in range(61)]
+    polls = minutes(host_id, 0, [*dials[:25], dials[24] + 900, *dials[26:]])
+    recorder = HostRecorder(database)
+    for begin in range(0, len(polls), per_batch):
+        recorder.record(polls[begin : begin + per_batch])
+    rows = open_rows(database, host_id, IMPORTED, Counting.CUMULATIVE)
+    questionable = {at: row for at, row in rows.items() if row[1] != RAW}
+    assert questionable == {MIDNIGHT + 25 * 60: (dials[24] + 900, int(Quality.QUESTIONABLE))}
+    energy = open_rows(database, host_id, IMPORTED, Counting.INTERVAL)
+    assert [*energy.values()] == [(50, RAW)] * 12
+
+
 def test_a_database_that_is_away_takes_nothing_and_takes_it_later(
     sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from books import record_packets
 from meterbook.bulk_load.loader import load
 from meterbook.day_close import close_day
-from meterbook.domain.local_days import day_bounds, interval_starts
+from meterbook.domain.local_days import day_bounds, interval_starts, local_time
 from meterbook.domain.periods import Resolution, free_period
 from meterbook.domain.reading_columns import reading_columns
 from meterbook.intake.packet_fields import Packet
@@ -284,6 +284,10 @@ def test_an_open_day_shows_the_same_figures_as_when_it_is_closed(
     assert opened == closed
     assert open_profile == closed_profile
     assert len(closed_profile) == half_hours_in((day - date(1970, 1, 1)).days, zone)
+    clock = [local_time(at, ZoneInfo(zone)) for at in interval_starts(day, ZoneInfo(zone))]
+    assert [point.begins for point in closed_profile] == [
+        f"{at:%H:%M}" + "+" * at.fold for at in clock
+    ]
     assert {each.region for each in closed} == {"north", "south", ""}
     sum_open_days(database, marks={}, now=NOW)
     assert regional(database, day, end) == closed

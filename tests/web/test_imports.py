@@ -52,6 +52,19 @@ def sent(client: httpx.Client, **fields: str) -> httpx.Response:
     return client.post("/files", data=form, files={"file": ("june.csv", CSV)})
 
 
+def test_only_who_is_signed_in_sends_a_form_larger_than_others(
+    server: Server, browser: httpx.Client
+) -> None:
+    # More than a form's field may have: those are gathered in memory, before any route is asked.
+    form = {"what": "look", "meter": "1" * 12_000_000}
+    stranger = httpx.post(f"{server.url}/files", data=form, files={"file": ("june.csv", CSV)})
+    assert stranger.status_code == 413
+    other_page = browser.post("/sign-in", data=form, files={"file": ("june.csv", CSV)})
+    assert other_page.status_code == 413
+    assert sent(browser, **form).status_code == 400
+    assert sent(browser, what="look", meter="12").status_code == 200
+
+
 def test_a_file_is_looked_at_and_then_stored(browser: httpx.Client) -> None:
     looked = sent(browser, what="look", meter="12")
     assert looked.status_code == 200

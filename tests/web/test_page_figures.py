@@ -208,6 +208,8 @@ def test_what_a_meter_exports_is_a_view_of_its_own(book: Book) -> None:
         ("from=2025-02-02&to=2025-02-01", 400),
         ("resolution=second", 400),
         ("format=xml", 400),
+        ("from=2000-01-01&to=2022-10-26&resolution=half-hour", 400),
+        ("from=1990-01-01&to=2089-12-31&resolution=day", 200),
         ("flow=export", 404),
         ("from=2025-01-01&last=2025-01-31", 303),
     ],
@@ -220,3 +222,5 @@ def test_what_cannot_be_shown_is_said(book: Book, query: str, status: int) -> No
         assert answer.headers["location"].endswith("?from=2025-01-01&to=2025-02-01")
     elif query == "period=current-decade":
         assert "prev-month" in answer.text
+    elif "half-hour" in query and status == 400:
+        assert "more than 400000 points" in answer.text

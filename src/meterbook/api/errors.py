@@ -12,7 +12,9 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
+from meterbook.daybook import ConcurrentChangeError
 from meterbook.domain.periods import EmptyRangeError, UnknownPeriodError
+from meterbook.ledger import ConcurrentRevisionError
 from meterbook.problems import PROBLEM_JSON, TITLES, Problem, problem
 from meterbook.registry.accounts import AccountTakenError
 from meterbook.registry.attempts import TooManyAttemptsError
@@ -66,6 +68,9 @@ def _problem_of(error: Exception) -> tuple[Problem, Mapping[str, str]]:  # noqa:
             return problem(409, str(error)), {}
         case TooManyAttemptsError():
             return problem(429, str(error)), {"Retry-After": str(error.retry_after_s)}
+        case ConcurrentChangeError() | ConcurrentRevisionError():
+            changed = problem(503, "the same reading is being changed by others; try again")
+            return changed, {"Retry-After": str(RETRY_AFTER_S)}
         case _ if is_unreachable(error):
             away = problem(503, "the database cannot be reached")
             return away, {"Retry-After": str(RETRY_AFTER_S)}

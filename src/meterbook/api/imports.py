@@ -22,6 +22,7 @@ from meterbook.problems import PROBLEM_JSON, TITLES, Problem
 from meterbook.queries.meter_places import meters_of_account
 from meterbook.registry.import_log import LoggedImport, logged_imports
 
+PATH = "/imports"
 BODY_BYTES_MAX = 1 << 40  # METERBOOK_UPLOAD_BYTES_MAX is looked at while the body comes in
 NAME_CHARACTERS_MAX = 200
 _turns = asyncio.Semaphore(2)  # files are read with both cores anyway
@@ -38,7 +39,7 @@ class ImportProblem(Problem, frozen=True, omit_defaults=True):
 
 
 @post(
-    "/imports",
+    PATH,
     status_code=200,
     request_max_body_size=BODY_BYTES_MAX,
     summary="Import a file of readings, as the body or as a form's file",
@@ -93,7 +94,7 @@ async def import_file(
     return Response(refused, status_code=400, media_type=PROBLEM_JSON)
 
 
-@get("/imports", sync_to_thread=True, summary="Files that were imported")
+@get(PATH, sync_to_thread=True, summary="Files that were imported")
 def imported_files(
     visit: NamedDependency[Visit], limit: Limit = None, offset: Offset = 0
 ) -> list[LoggedImport]:

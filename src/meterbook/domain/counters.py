@@ -5,11 +5,13 @@ A counter's samples to interval energy, one sample at a time.
                      │ no
                      └─► suspect: the dial as read is kept, no energy of it counts, until
                            it falls back in line: the advance counts whole, as if nothing was
+                           two follow what was trusted one sample ago: that sample was the odd one
                            it goes on rising plausibly: a new epoch, counted from its first sample
 
-What surprises: a single odd sample changes nothing, ever. The state is one small struct, stored in
-the transaction that stores the energy, so a crash neither loses nor doubles any. Amounts are whole
-Wh (thousandths for what is no energy), instants UTC epoch milliseconds.
+What surprises: a single odd sample changes nothing, ever. One that could be true counts at first;
+once two samples say that it was odd, its intervals are counted again without it. The state is one
+small struct, stored in the transaction that stores the energy, so a crash neither loses nor doubles
+any. Amounts are whole Wh (thousandths for what is no energy), instants UTC epoch milliseconds.
 """
 
 from collections.abc import Iterator
@@ -27,6 +29,7 @@ CONFIRMING_SAMPLES = 3
 CONFIRMING_MS = 600_000  # longer than a device takes to start; always passes an interval's end
 _CONFIRMING_RISES = 2  # inverters show 0 all night: what stands still proves nothing
 SILENCE_MS_MAX = 1_000 * 86_400_000  # no meter is away for longer: a clock was wrong
+COUNTED_AGAIN_MS_MAX = 86_400_000  # intervals that an odd sample may have cost, and writes of them
 _HOUR_MS = 3_600_000
 
 
@@ -114,6 +117,8 @@ class CounterState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     suspect: Stretch | None = None
     gap: Gap | None = None
     """The last one, so that an exchange reported later can close it."""
+    before: Stretch | None = None
+    """What was trusted before the last sample, if that rose: it may turn out to be odd."""
 
 
 class Counted(msgspec.Struct, frozen=True):
@@ -121,8 +126,11 @@ class Counted(msgspec.Struct, frozen=True):
 
     state: CounterState
     energies: tuple[IntervalEnergy, ...] = ()
+    """Those of intervals that were counted before take the place of what they were."""
     is_questionable: bool = False
     """The sample does not follow from what is trusted."""
+    odd: tuple[int, int] | None = None
+    """Instant and dial of a sample that counted and turned out to be odd: the last but two."""
 
 
 class EventDoesNotFitError(ValueError):
@@ -142,14 +150,19 @@ def count_sample(state: CounterState, *, at_ms: int, dial: int, limits: CounterL
     continues = suspect is not None and _follows(suspect, at_ms, dial, limits)
     if trusted is not None and _follows(trusted, at_ms, dial, limits):
         longer, energies = _extended(trusted, limits, at_ms=at_ms, dial=dial, is_doubtful=continues)
-        return Counted(CounterState(longer, None, state.gap), energies)
+        before = _before(trusted, longer)
+        return Counted(CounterState(longer, None, state.gap, before), energies)
     if suspect is not None and continues:
+        counted_again = _counted_again(state, limits, at_ms=at_ms, dial=dial)
+        if counted_again is not None:
+            return counted_again
         suspect, energies = _extended(suspect, limits, at_ms=at_ms, dial=dial)
         suspect = msgspec.structs.replace(suspect, held=_folded((*suspect.held, *energies)))
     else:
         suspect = begun(at_ms, dial)
     if not _is_confirmed(suspect, is_first=trusted is None):
-        return Counted(CounterState(trusted, suspect, state.gap), (), trusted is not None)
+        waiting = msgspec.structs.replace(state, suspect=suspect)
+        return Counted(waiting, (), trusted is not None)
     return _new_epoch(state, suspect, limits)
 
 
@@ -198,6 +211,31 @@ def each_interval(energies: tuple[IntervalEnergy, ...]) -> Iterator[tuple[int, i
 def _follows(stretch: Stretch, at_ms: int, dial: int, limits: CounterLimits) -> bool:
     elapsed_ms = at_ms - stretch.at_ms
     return elapsed_ms <= SILENCE_MS_MAX and 0 <= dial - stretch.dial <= limits.most(elapsed_ms)
+
+
+def _before(stretch: Stretch, longer: Stretch) -> Stretch | None:
+    """Return what is kept of the stretch before its last sample."""
+    may_be_odd = longer.dial > stretch.dial > 0  # a counter at 0 may begin there again
+    is_near = longer.at_ms - stretch.at_ms <= COUNTED_AGAIN_MS_MAX
+    return stretch if may_be_odd and is_near else None
+
+
+def _counted_again(
+    state: CounterState, limits: CounterLimits, *, at_ms: int, dial: int
+) -> Counted | None:
+    """Count on as if the last trusted sample had never been read, if that alone is odd."""
+    before, odd, suspect = state.before, state.trusted, state.suspect
+    if before is None or odd is None or suspect is None or suspect.samples > 1:
+        return None
+    if not _follows(before, suspect.at_ms, suspect.dial, limits):
+        return None
+    returned, energies = _extended(before, limits, at_ms=suspect.at_ms, dial=suspect.dial)
+    longer, more = _extended(returned, limits, at_ms=at_ms, dial=dial)
+    return Counted(
+        CounterState(longer, None, state.gap, _before(returned, longer)),
+        _folded((*energies, *more)),
+        odd=(odd.at_ms, odd.dial),
+    )
 
 
 def _is_confirmed(suspect: Stretch, *, is_first: bool) -> bool:

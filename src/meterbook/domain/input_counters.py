@@ -39,7 +39,7 @@ class CounterProgress(msgspec.Struct, frozen=True, array_like=True):
 
     state: CounterState = CounterState()
     parts: tuple[tuple[int, int, Quality], ...] = ()
-    """Five minutes of half-hours that are not whole yet: starts_at, Wh, quality."""
+    """Five minutes of half-hours that may still change: starts_at, Wh, quality."""
 
     @property
     def counted_to_ms(self) -> int:
@@ -70,6 +70,7 @@ def count_samples(
     parts: dict[int, dict[int, tuple[int, Quality]]] = {}
     for starts_at, amount, quality in progress.parts:
         _put(parts, starts_at, amount, quality, grid_offset_s)
+    known = {half_hour: dict(each) for half_hour, each in parts.items()}
     for at_ms, amount in samples:
         dial = round(amount * mapping.factor / MILLIONTHS)
         if abs(dial) > AMOUNT_MAX:  # no dial that the books can hold
@@ -78,11 +79,12 @@ def count_samples(
         for starts_at, energy_wh, quality in each_interval(energies):
             _put(parts, starts_at, energy_wh, quality, grid_offset_s)
     made = [
-        _whole(half_hour, parts.pop(half_hour))
+        _whole(half_hour, parts[half_hour])
         for half_hour in sorted(parts)
-        if len(parts[half_hour]) == _PARTS
+        if len(parts[half_hour]) == _PARTS and parts[half_hour] != known.get(half_hour)
     ]
-    # Only the half-hour at the edge can still become whole, and one that a suspect stretch holds.
+    # Only the half-hour at the edge can still become whole, one that a suspect stretch holds, and
+    # the one to which an odd sample can lead back.
     edge = _edge(state, grid_offset_s)
     left = tuple(
         (starts_at, *parts[half_hour][starts_at])
@@ -127,6 +129,6 @@ def _whole(half_hour: int, parts: dict[int, tuple[int, Quality]]) -> Made:
 
 
 def _edge(state: CounterState, grid_offset_s: int) -> int:
-    trusted = state.trusted or state.suspect
-    at = trusted.at_ms // 1000 if trusted else 0
+    stretch = state.before or state.trusted or state.suspect
+    at = stretch.at_ms // 1000 if stretch else 0
     return at - (at - grid_offset_s) % HALF_HOUR_S

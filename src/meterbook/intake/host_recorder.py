@@ -111,8 +111,7 @@ class _Gathered:
                     self.minutes[key] = sampled.minute
             sampled.sampled_at_ms, sampled.amount = begun_at_ms, amount
             sampled.quality, sampled.is_touched = quality, True
-            starts_at, channel_id = minute_of(begun_at_ms), sampled.channel.channel_id
-            self.running[starts_at, channel_id] = Reading(channel_id, starts_at, kept, quality)
+            self._keep(sampled, begun_at_ms, kept, quality)
         for failure in set(poll.failures.values()):
             counted = self.failures.get((poll.host_id, failure), FailureCount(0, 0))
             self.failures[poll.host_id, failure] = FailureCount(
@@ -127,8 +126,15 @@ class _Gathered:
             self.energies += [
                 Reading(channel_id, *interval) for interval in each_interval(counted.energies)
             ]
+        if counted.odd is not None:
+            self._keep(sampled, *counted.odd, Quality.QUESTIONABLE)
+            self._keep(sampled, sampled.sampled_at_ms, sampled.amount, Quality.RAW)
         self.quarantined += counted.is_questionable
         return Quality.QUESTIONABLE if counted.is_questionable else Quality.RAW
+
+    def _keep(self, sampled: _Sampled, at_ms: int, amount: int, quality: Quality) -> None:
+        starts_at, channel_id = minute_of(at_ms), sampled.channel.channel_id
+        self.running[starts_at, channel_id] = Reading(channel_id, starts_at, amount, quality)
 
 
 class HostRecorder:

@@ -8,7 +8,7 @@ is null, never 0. Intervals that have not ended are neither points nor missing.
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from functools import lru_cache
-from itertools import compress, groupby
+from itertools import compress, groupby, repeat
 from operator import itemgetter
 from zoneinfo import ZoneInfo
 
@@ -35,6 +35,7 @@ _KEY_OF_PART = itemgetter(0)
 _WORDS = {int(quality): quality.word for quality in Quality}
 _ONE_QUALITY = {int(quality): frozenset({int(quality)}) for quality in Quality}
 _NOTHING_ESTIMATED = 0.0  # the very object: the wire leaves out what is its default
+_NO_ESTIMATES = repeat(_NOTHING_ESTIMATED)
 
 
 class ConsumptionPoint(
@@ -42,6 +43,7 @@ class ConsumptionPoint(
     frozen=True,
     rename={"energy_kwh": "kWh", "estimated_kwh": "estimated_kWh"},
     omit_defaults=True,
+    gc=False,
 ):
     """The energy of one half hour, hour, day, week, month or year."""
 
@@ -201,18 +203,18 @@ def consumption_of(
 
 def _of_sums(days: DaySums, *, place: MeterPlace, period: Period) -> Consumption:
     """Return the same by day where every day is a sum: what is asked most, without its parts."""
-    zone = time_zone(place.zone)
+    energies_kwh = [*map(wh_to_kwh, days.energy)]
+    is_estimated = not ESTIMATED.isdisjoint(days.quality)
+    estimated = map(_estimated_kwh, days.quality, energies_kwh) if is_estimated else _NO_ESTIMATES
     points = [
-        ConsumptionPoint(
-            _day_text(number, zone),
-            wh_to_kwh(energy),
-            _WORDS[quality],
-            missing,
-            None,
-            wh_to_kwh(energy) if energy and quality in ESTIMATED else _NOTHING_ESTIMATED,
-        )
-        for number, energy, missing, quality in zip(
-            days.day, days.energy, days.missing, days.quality, strict=True
+        *map(
+            ConsumptionPoint,
+            _day_texts(tuple(days.day), time_zone(place.zone)),
+            energies_kwh,
+            map(_WORDS.__getitem__, days.quality),
+            days.missing,
+            repeat(None),
+            estimated,
         )
     ]
     figures = _Figures(
@@ -342,6 +344,15 @@ def _together(parts: list[_Part]) -> _Part:
         estimated_wh=sum(part.estimated_wh for part in parts),
         qualities=frozenset[int]().union(*(part.qualities for part in parts)),
     )
+
+
+@lru_cache(maxsize=1024)
+def _day_texts(numbers: tuple[int, ...], zone: ZoneInfo) -> tuple[str, ...]:
+    return tuple(_day_text(number, zone) for number in numbers)
+
+
+def _estimated_kwh(quality: Quality, energy_kwh: float) -> float:
+    return energy_kwh if energy_kwh and quality in ESTIMATED else _NOTHING_ESTIMATED
 
 
 @lru_cache(maxsize=16_384)

@@ -14,7 +14,8 @@ from meterbook.domain.periods import FINE_S, Period, Resolution
 from meterbook.domain.readings import Counting
 from meterbook.domain.units import shown, shown_unit
 from meterbook.queries.channel_points import Channel, ChannelPoint, channel_points, channels_of
-from meterbook.registry.refusals import NotThereError, WrongFieldError
+from meterbook.queries.points import require_few_points
+from meterbook.registry.refusals import NotThereError
 from meterbook.storage.tables import hosts
 
 POINTS_AIM = 1_000  # what a browser draws at once and an eye can tell apart
@@ -164,8 +165,7 @@ def resolution_for(period: Period, asked: Resolution | None, *, interval_s: int)
     if asked not in FINE_S:
         return asked
     chosen = asked if asked in fine else fine[0]
-    if length_s > POINTS_MAX * FINE_S[chosen]:
-        raise WrongFieldError("resolution", f"would be more than {POINTS_MAX} points")
+    require_few_points(period, chosen, points_max=POINTS_MAX)
     return chosen
 
 

@@ -6,6 +6,20 @@ from zoneinfo import ZoneInfo
 
 from meterbook.domain.periods import FINE_S, Period, Resolution, bucket_day, bucket_key
 from meterbook.queries.channel_days import DayReadings
+from meterbook.registry.refusals import WrongFieldError
+
+
+def require_few_points(period: Period, resolution: Resolution, *, points_max: int) -> None:
+    """
+    Make sure that an answer does not have more points than that.
+
+    Only those finer than a day are counted: a hundred years have 36,525 days.
+
+    :raises WrongFieldError: if it has.
+    """
+    length_s = period.ends_at - period.starts_at
+    if resolution in FINE_S and length_s > points_max * FINE_S[resolution]:
+        raise WrongFieldError("resolution", f"would be more than {points_max} points")
 
 
 def by_point(

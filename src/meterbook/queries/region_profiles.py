@@ -52,8 +52,14 @@ def regional_profile(
             _count(opened, slot, energy, known)
     return [
         ProfilePoint(begins + "+" * again, energy if known else None, known)
-        for (begins, again), (energy, known) in sorted(opened.items(), key=lambda item: item[0])
+        for (begins, again), (energy, known) in sorted(opened.items(), key=_order)
     ]
+
+
+def _order(slot: tuple[_Slot, object]) -> tuple[str, int, str]:
+    """Return what puts a repeated hour behind the whole of its first time."""
+    begins, again = slot[0]
+    return begins[:2], again, begins
 
 
 def _count(sums: dict[_Slot, list[int]], slot: _Slot, energy: int, known: int) -> None:

@@ -80,8 +80,9 @@ def joined(dialect_name: str, *columns: str) -> str:
     A few texts instead of n rows: the engines join digits faster than Python makes tuples, and
     SQLite hands Python's lock over once instead of n times.
     """
-    name = "group_concat" if dialect_name == "sqlite" else "string_agg"
-    return ", ".join(f"{name}(CAST({column} AS text), ',')" for column in columns)
+    if dialect_name == "sqlite":
+        return ", ".join(f"group_concat({column})" for column in columns)
+    return ", ".join(f"string_agg(CAST({column} AS text), ',')" for column in columns)
 
 
 def is_distributed(connection: sa.Connection) -> bool:

@@ -23,6 +23,7 @@ from meterbook.exports.consumption_csv import consumption_csv
 from meterbook.queries.consumption import Consumption, consumption
 from meterbook.queries.meter_places import export_place
 from meterbook.queries.period_figures import PeriodFigures
+from meterbook.queries.points import require_few_points
 from meterbook.queries.region_average import RegionAverage, region_average
 from meterbook.registry.accounts import Account
 from meterbook.web.consumption_page import Asked, consumption_page_of, figures_of
@@ -30,6 +31,7 @@ from meterbook.web.pages import rendered, sign_in_first, wants_page
 
 FirstDay = Annotated[date | None, QueryParameter(name="from")]
 EndDay = Annotated[date | None, QueryParameter(name="to")]
+POINTS_MAX = 400_000  # 22 years of half-hours: 19 MB, and six times that while they are written
 
 
 class Form(StrEnum):
@@ -150,13 +152,9 @@ def _asked(
             raise NotFoundException("this meter exports nothing")
         place = exporting
     period = asked_period(name, *days, now=now, zone=time_zone(place.zone))
-    return Asked(
-        place,
-        period,
-        resolution or period.resolution,
-        flow is Flow.EXPORT,
-        now,
-    )
+    chosen = resolution or period.resolution
+    require_few_points(period, chosen, points_max=POINTS_MAX)
+    return Asked(place, period, chosen, flow is Flow.EXPORT, now)
 
 
 def _to_range(request: Request[Any, Any, Any], first_day: date, last: date, flow: Flow) -> Redirect:
