@@ -60,7 +60,7 @@ from meterbook.stopping import Stopping, asking_for_a_new_connection, stop_with_
 from meterbook.storage.database import Database
 from meterbook.supervision import supervised
 from meterbook.web.consumption_door import ConsumptionDoor
-from meterbook.web.envelope import in_envelope
+from meterbook.web.envelope import in_envelope, own_cookies
 from meterbook.web.form_tokens import form_tokens
 from meterbook.web.imports import PATH as PAGE_PATH
 from meterbook.web.live_streams import LiveStreams
@@ -263,7 +263,7 @@ class _Application:
         if path == PAGE_PATH and scope["method"] == "POST":
             is_signed_in = await asyncio.to_thread(
                 access.has_session,
-                scope["headers"],
+                own_cookies(scope["headers"]),
                 database=self._running.database,
                 now=access.provide_now(),
                 idle_s=settings.session_idle_minutes * 60,
