@@ -1,5 +1,7 @@
-"""What tests of the books share: recording packets, and what of a ledger must be the same."""
+"""What tests of the books share: recording packets, waiting for locks, what must be the same."""
 
+import threading
+import time
 from collections.abc import Iterable
 
 import sqlalchemy as sa
@@ -42,3 +44,16 @@ def rows_in(database: Database, *tables: sa.Table) -> list[int]:
     with database.reading() as connection:
         counted = [sa.select(sa.func.count()).select_from(table) for table in tables]
         return [connection.execute(count).scalar_one() for count in counted]
+
+
+def wait_until_done_or_locked_out(database: Database, running: threading.Thread) -> None:
+    """Wait for a thread, on PostgreSQL, until it is over or waits for somebody's lock."""
+    waiting = sa.text("""
+        SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'
+    """)
+    while running.is_alive():
+        with database.reading() as connection:
+            if connection.execute(waiting).scalar_one():
+                return
+        time.sleep(0.01)

@@ -1,22 +1,28 @@
 """Day close: daybook to ledger, on both engines."""
 
+import threading
 from datetime import date
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
+import numpy as np
 import pytest
 import sqlalchemy as sa
 
+from books import wait_until_done_or_locked_out
 from meterbook import day_close, ledger
 from meterbook.domain.closed_days import ClosedDay, closed_day
 from meterbook.domain.local_days import day_number, interval_starts
 from meterbook.domain.readings import Quality
 from meterbook.intake.packet_fields import Packet
 from meterbook.intake.recorder import Arrival, PacketRecorder
-from meterbook.queries.invariants import broken_ledger_days
+from meterbook.queries.invariants import CHECKS, broken_ledger_days
+from meterbook.registry.meter_points import change_meter_point
+from meterbook.registry.refusals import InUseError
 from meterbook.storage.database import Database
+from meterbook.storage.tables import day_closes, ledger_days, ledger_revisions
 from meterbook.storage.tables import ledger as ledger_table
-from meterbook.storage.tables import ledger_days, ledger_revisions
 
 DAY = date(2025, 2, 8)
 UTC = ZoneInfo("UTC")
@@ -149,3 +155,97 @@ def test_closing_again_with_nothing_new_changes_nothing(database: Database) -> N
     close = day_close.close_day(database, day=DAY, zone=UTC, now=NOW + 1)
 
     assert (close.channel_days, close.readings) == (0, 0)
+
+
+@pytest.mark.parametrize("strangers", [0, 1], ids=["alone", "among-others"])
+def test_a_meter_whose_zone_changes_while_its_day_is_closed_keeps_its_readings_for_its_own_day(
+    database: Database, monkeypatch: pytest.MonkeyPatch, strangers: int
+) -> None:
+    starts = interval_starts(DAY, UTC)
+    meters = range(1, 3 + strangers)
+    record(database, *[Packet(meter, start + 1860, 10) for meter in meters for start in starts])
+    find_chunks = day_close._next_chunks
+
+    def then_change_the_zone(*args: Any, **options: Any) -> Any:
+        chunks = find_chunks(*args, **options)
+        with database.writing() as connection:
+            changes = {"zone": "Asia/Tokyo"}
+            change_meter_point(connection, meter_point_id=2, changes=changes, by=None, now=NOW)
+        return chunks
+
+    monkeypatch.setattr(day_close, "_next_chunks", then_change_the_zone)
+    close = day_close.close_day(database, day=DAY, zone=UTC, now=NOW)
+    monkeypatch.undo()
+
+    assert (close.channel_days, close.readings) == (1 + strangers, 48 * (1 + strangers))
+    tokyo = ZoneInfo("Asia/Tokyo")
+    close = day_close.close_day(database, day=DAY, zone=tokyo, now=NOW)
+    assert (close.channel_days, close.readings) == (1, 30)  # from midnight UTC to 15:00
+    assert findings(database) == []
+
+
+def test_a_zone_does_not_change_under_a_close(plain_postgres_url: str) -> None:
+    database = Database(plain_postgres_url)
+    record(database, *[Packet(1, start + 1860, 10) for start in interval_starts(DAY, UTC)])
+    refused: list[Exception] = []
+
+    def change_the_zone() -> None:
+        changes = {"zone": "Asia/Tokyo"}
+        try:
+            with database.writing() as connection:
+                change_meter_point(connection, meter_point_id=1, changes=changes, by=None, now=NOW)
+        except InUseError as error:
+            refused.append(error)
+
+    changing = threading.Thread(target=change_the_zone)
+
+    def close(connection: sa.Connection) -> int:
+        connection.exec_driver_sql("SELECT 1")  # from here on it sees the book as it is now
+        changing.start()
+        wait_until_done_or_locked_out(database, changing)
+        return day_close.close_channels(
+            connection, channel_ids=np.array([1]), interval_s=1800, day=DAY, zone=UTC, now=NOW
+        )
+
+    assert day_close.in_serial_transaction(database, close) == 48
+    changing.join()
+    assert len(refused) == 1
+    assert findings(database) == []
+    database.close()
+
+
+def test_the_calendar_s_last_day_is_not_over(database: Database) -> None:
+    with pytest.raises(day_close.DayNotOverError):
+        day_close.close_day(database, day=date.max, zone=UTC, now=NOW)
+
+
+def findings(database: Database) -> list[str]:
+    with database.reading() as connection:
+        return [finding for check in CHECKS.values() for finding in check(connection)]
+
+
+def test_a_day_closed_by_two_at_once_is_closed_by_both(
+    plain_postgres_url: str,
+) -> None:
+    database = Database(plain_postgres_url)
+    starts = interval_starts(DAY, UTC)
+    record(database, *[Packet(1, start + 1860, 10) for start in starts])
+    by_hand = threading.Thread(
+        target=day_close.close_day, args=[database], kwargs={"day": DAY, "zone": UTC, "now": NOW}
+    )
+
+    def close_by_hand(connection: sa.Connection, _cursor: Any, text: str, *_: Any) -> None:
+        if "day_closes" in text and by_hand.ident is None:
+            record(database, Packet(1, starts[0] + 1860, 20))
+            by_hand.start()
+            wait_until_done_or_locked_out(database, by_hand)
+
+    sa.event.listen(database._writer, "after_cursor_execute", close_by_hand)
+    close = day_close.close_day(database, day=DAY, zone=UTC, now=NOW)
+    by_hand.join()
+
+    assert close.readings == 48
+    with database.reading() as connection:
+        told = connection.execute(sa.select(day_closes)).one()
+    assert (told.channel_days, told.readings, told.revised) == (1, 49, 1)
+    database.close()

@@ -30,9 +30,11 @@ from meterbook.queries.day_readings import day_readings
 from meterbook.queries.invariants import CHECKS
 from meterbook.queries.meter_places import meter_place
 from meterbook.registry import audit
+from meterbook.registry.meter_points import change_meter_point
 from meterbook.storage.database import Database
 from meterbook.storage.metadata import metadata
 from meterbook.storage.tables import audit_entries, superseded_readings
+from meterbook.storage.tables import ledger as ledger_table
 
 ZONE = ZoneInfo("Europe/London")
 FIRST = date(2025, 3, 29)
@@ -490,3 +492,16 @@ def test_an_edit_is_done_however_often_other_entries_of_the_audit_log_come_first
     assert not left
     assert_in_order(database)
     database.close()
+
+
+def test_an_edit_of_a_day_of_the_zone_that_the_meter_was_in_is_refused(database: Database) -> None:
+    send(database, ENDED[0], 500)
+    with database.writing() as connection:
+        changes = {"zone": "Asia/Tokyo"}
+        change_meter_point(connection, meter_point_id=1, changes=changes, by=None, now=NOW)
+
+    with pytest.raises(NotEditableError, match="no longer in Europe/London"):
+        edit(database, Edit(ENDED[1], 420))
+
+    assert_in_order(database)
+    assert rows_in(database, ledger_table) == [0]

@@ -29,7 +29,7 @@ from meterbook.domain.reading_columns import IntColumn
 from meterbook.domain.readings import HALF_HOUR_S
 from meterbook.rollups.changes import count_days, hold_regions
 from meterbook.rollups.upkeep import settle_all
-from meterbook.storage.channel_ranges import ChannelRange
+from meterbook.storage.channel_ranges import ChannelRange, within_zone
 from meterbook.storage.database import Database, is_conflict
 from meterbook.storage.dialects import is_distributed
 from meterbook.storage.distribution import shards_of
@@ -83,7 +83,7 @@ def close_day(
     :param on_chunk: called after each chunk's commit with the number of channels done.
     :raises DayNotOverError: if the day has not ended at `now`.
     """
-    if now < day_bounds(day, zone)[1]:
+    if day >= local_day(now, zone):
         raise DayNotOverError(f"{day} is not over in {zone.key}")
     total = DayClose(zone.key, day)
     done = 0
@@ -325,12 +325,15 @@ def _chunk(ids: IntColumn, interval_s: int, *, alone: bool) -> _Chunk:
 def _close_chunk(
     connection: sa.Connection, chunk: _Chunk, *, day: date, zone: ZoneInfo, now: int
 ) -> tuple[int, int, int]:
-    columns = _take(connection, chunk, day=day, zone=zone)
+    within = within_zone(connection, chunk.channels, zone=zone.key, interval_s=chunk.interval_s)
+    if within is None:
+        return 0, 0, 0
+    columns = _take(connection, within, chunk.interval_s, day=day, zone=zone)
     number = day_number(day)
     days = fold(columns)
     if not len(days):
         return 0, 0, 0
-    existing = ledger.days_of_channels(connection, day=number, channels=chunk.channels)
+    existing = ledger.days_of_channels(connection, day=number, channels=within)
     if not existing:
         put_new_days(connection, days, now=now, zone=zone)
         return len(days), len(columns.channel_id), 0
@@ -345,46 +348,41 @@ def _close_chunk(
     return written, len(columns.channel_id), revised
 
 
-def _take(connection: sa.Connection, chunk: _Chunk, *, day: date, zone: ZoneInfo) -> DayColumns:
+def _take(
+    connection: sa.Connection, wanted: ChannelRange, interval_s: int, *, day: date, zone: ZoneInfo
+) -> DayColumns:
     begins_at, ends_at = day_bounds(day, zone)
     # A reading off its channel's grid has no place in a closed day: it stays in the daybook.
     starts_at, channel_id, amount, quality = daybook.take_slots(
         connection,
         starts_at=begins_at,
         ends_at=ends_at,
-        step_s=chunk.interval_s,
-        channels=chunk.channels,
+        step_s=interval_s,
+        channels=wanted,
     )
     return DayColumns(
         channel_id=channel_id,
         day=np.full(len(channel_id), day_number(day)),
-        slot=(starts_at - begins_at) // chunk.interval_s,
+        slot=(starts_at - begins_at) // interval_s,
         amount=amount,
         quality=quality,
-        slots_in_day=np.full(len(channel_id), (ends_at - begins_at) // chunk.interval_s),
+        slots_in_day=np.full(len(channel_id), (ends_at - begins_at) // interval_s),
     )
 
 
 def _record_close(connection: sa.Connection, close: DayClose, *, now: int) -> None:
-    if not is_closed(connection, day=close.day, zone=close.zone):
-        connection.execute(
-            sa.insert(day_closes).values(
-                zone=close.zone,
-                day=day_number(close.day),
-                closed_at=now,
-                channel_days=close.channel_days,
-                readings=close.readings,
-                revised=close.revised,
-            )
-        )
-    elif close.readings:
-        connection.execute(
-            sa.update(day_closes)
-            .where(day_closes.c.zone == close.zone, day_closes.c.day == day_number(close.day))
-            .values(
-                reclosed_at=now,
-                channel_days=day_closes.c.channel_days + close.channel_days - close.revised,
-                readings=day_closes.c.readings + close.readings,
-                revised=day_closes.c.revised + close.revised,
-            )
-        )
+    asked = msgspec.structs.asdict(close) | {"day": day_number(close.day), "now": now}
+    connection.execute(_RECORD_CLOSE, asked)
+
+
+# One statement: the job and somebody by hand may close the same day at the same moment.
+_RECORD_CLOSE = sa.text("""
+    INSERT INTO day_closes (zone, day, closed_at, channel_days, readings, revised)
+    VALUES (:zone, :day, :now, :channel_days, :readings, :revised)
+    ON CONFLICT (zone, day) DO UPDATE
+    SET reclosed_at = excluded.closed_at,
+        channel_days = day_closes.channel_days + excluded.channel_days - excluded.revised,
+        readings = day_closes.readings + excluded.readings,
+        revised = day_closes.revised + excluded.revised
+    WHERE excluded.readings > 0
+""")

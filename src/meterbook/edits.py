@@ -27,6 +27,7 @@ from meterbook.registry import audit
 from meterbook.registry.refusals import WrongFieldError
 from meterbook.rollups.changes import count_days
 from meterbook.rollups.upkeep import settle_all
+from meterbook.storage.channel_ranges import ChannelRange, within_zone
 from meterbook.storage.database import Database
 
 EDITS_MAX = 1_500  # at once: a month of half-hours, and an audit entry still read by a person
@@ -109,6 +110,7 @@ def _edit(
     by: int | None,
     now: int,
 ) -> int:
+    _require_zone(connection, edits, channel)
     before: dict[int, _Counting | None] = {}
     after: dict[int, _Counting | None] = {}
     for day in _by_day(edits, channel.zone):
@@ -126,6 +128,13 @@ def _edit(
             now=now,
         )
     return len(after)
+
+
+def _require_zone(connection: sa.Connection, edits: Sequence[Edit], channel: EditedChannel) -> None:
+    mine = ChannelRange(channel.channel_id, channel.channel_id)
+    zone, interval_s = channel.zone.key, channel.interval_s
+    if edits and within_zone(connection, mine, zone=zone, interval_s=interval_s) is None:
+        raise NotEditableError(edits[0].starts_at, f"the meter is no longer in {zone}")
 
 
 def _by_day(edits: Sequence[Edit], zone: ZoneInfo) -> list[_Day]:

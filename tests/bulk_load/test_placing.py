@@ -4,6 +4,7 @@ from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,3 +57,32 @@ def test_a_day_of_fifty_half_hours_and_one_of_48_share_a_table() -> None:
         (2, 50, 7),
         (1, 48, 5),
     ]
+
+
+@pytest.mark.parametrize(
+    ("zone", "midnight", "length_s", "interval_s", "placed"),
+    [
+        ("Australia/Lord_Howe", 1_759_584_600, 84_600, 3_600, 0),
+        ("Australia/Lord_Howe", 1_743_858_000, 88_200, 3_600, 0),
+        ("Australia/Lord_Howe", 1_743_858_000, 88_200, 86_400, 1),
+        ("Europe/Dublin", CLOCKS_GO_BACK, 90_000, 3_600, 25),
+        ("Europe/Dublin", CLOCKS_GO_BACK, 90_000, 86_400, 1),
+    ],
+    ids=["spring-hours", "autumn-hours", "autumn-day", "whole-hour-hours", "whole-hour-day"],
+)
+def test_a_day_is_kept_in_intervals_that_fill_it(
+    zone: str, midnight: int, length_s: int, interval_s: int, placed: int
+) -> None:
+    starts = np.arange(midnight, midnight + length_s, interval_s)[: placed or None]
+    rows = [(1, start, 5, 14) for start in starts.tolist()]
+    found = placing.placed(
+        ReadingColumns(*np.array(rows, dtype=np.int64).T),
+        zone=ZoneInfo(zone),
+        from_s=interval_s,
+        to_s=1800,
+        now=midnight + 200_000,
+    )
+
+    days = found.closed.days()
+    assert [len(day.intervals) for day in days] == ([placed] if placed else [])
+    assert found.off_grid == (0 if placed else len(rows))

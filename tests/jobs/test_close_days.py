@@ -3,13 +3,18 @@
 from datetime import date
 from zoneinfo import ZoneInfo
 
+import pytest
+import sqlalchemy as sa
+
 from books import record_packets
 from meterbook.day_close import is_closed
 from meterbook.domain.local_days import midnight
+from meterbook.domain.packed_amounts import UnreadableAmountsError
 from meterbook.intake.packet_fields import Packet
 from meterbook.jobs.close_days import close_ended_days
 from meterbook.registry.meters import add_meters
 from meterbook.storage.database import Database
+from meterbook.storage.tables import daybook, ledger
 
 DAY = date(2025, 2, 8)
 NEXT_DAY = date(2025, 2, 9)
@@ -55,3 +60,21 @@ def test_a_run_stops_when_its_lease_is_lost(database: Database) -> None:
     assert close_ended_days(database, now=now, delay_s=0, still_ours=lambda: False) == []
     with database.reading() as connection:
         assert not is_closed(connection, day=DAY, zone="UTC")
+
+
+def test_a_day_that_cannot_be_read_keeps_no_later_day_open(database: Database) -> None:
+    noon = midnight(DAY, LONDON) + 12 * 3600
+    now = midnight(NEXT_DAY, LONDON) + DELAY_S
+    record_packets(database, [Packet(1, noon, 10)])
+    closed_days(database, now)
+    with database.writing() as connection:
+        connection.execute(sa.update(ledger).values(intervals=b"\0"))
+    record_packets(database, [Packet(1, noon + 1800, 10), Packet(1, noon + 86_400, 20)])
+
+    with pytest.raises(UnreadableAmountsError):
+        closed_days(database, now + 2 * 86_400)
+
+    with database.reading() as connection:
+        assert is_closed(connection, day=NEXT_DAY, zone="UTC")
+        left = connection.scalars(sa.select(daybook.c.starts_at)).all()
+    assert left == [noon]

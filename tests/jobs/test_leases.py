@@ -35,3 +35,11 @@ def test_a_lease_given_back_is_free_at_once(database: Database) -> None:
     with database.writing() as connection:
         end_lease(connection, job="close-days", holder="a")
     assert take(database, "b", now=1001)
+
+
+def test_a_lease_that_a_clock_took_that_was_years_ahead_does_not_last_for_years(
+    database: Database,
+) -> None:
+    assert take(database, "a", now=1_000_000_000)
+    assert take(database, "b", now=1000)
+    assert not take(database, "a", now=1001)

@@ -3,9 +3,15 @@
 from datetime import date
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 
+from meterbook.bulk_load import MeterSeries, load_by_series
+from meterbook.bulk_load.loader import in_one_transaction
 from meterbook.day_close import close_day
+from meterbook.domain.local_days import interval_starts
+from meterbook.domain.reading_columns import reading_columns
+from meterbook.domain.readings import Flow
 from meterbook.intake.packet_fields import Packet
 from meterbook.intake.recorder import Arrival, PacketRecorder
 from meterbook.queries.invariants import CHECKS
@@ -28,7 +34,7 @@ def book(database: Database) -> Database:
         packets = [Packet(1, MIDNIGHT + 1860 + 1800 * i, energy_wh + i) for i in range(47)]
         recorder.record([Arrival(packet, None) for packet in packets])
         close_day(database, day=DAY, zone=ZoneInfo("UTC"), now=NOW)
-    recorder.record([Arrival(Packet(1, NOW, 5), None)])
+    recorder.record([Arrival(Packet(meter_id, NOW, 5), None) for meter_id in (1, 2)])
     return database
 
 
@@ -53,13 +59,36 @@ def test_a_sound_book_has_no_findings(book: Database) -> None:
         ("UPDATE ledger SET day = day + 1, channel_id = 77", "closed days"),
         ("DELETE FROM ledger_revisions", "revisions"),
         ("DELETE FROM ledger", "revisions"),
+        ("UPDATE ledger_revisions SET energy = energy + 1", "revisions"),
         ("UPDATE daybook SET starts_at = starts_at + 60", "open readings"),
-        ("UPDATE daybook SET channel_id = 77", "open readings"),
+        ("UPDATE daybook SET channel_id = 77 + channel_id", "open readings"),
         ("UPDATE superseded_readings SET channel_id = 77", "superseded readings"),
         (SECOND_PLACE, "installations"),
+        ("UPDATE installations SET meter_point_id = 2 WHERE meter_id = 1", "installations"),
+        ("UPDATE installations SET grid_offset_s = 900", "installations"),
+        ("UPDATE meter_points SET zone = 'Asia/Tokyo'", "installations"),
     ],
 )
 def test_damage_is_found(book: Database, damage: str, check: str) -> None:
     with book.writing() as connection:
         connection.exec_driver_sql(damage)
     assert check in findings(book)
+
+
+def test_what_a_home_of_a_quarter_hour_zone_feeds_in_is_on_its_grid(database: Database) -> None:
+    zone = ZoneInfo("Asia/Kathmandu")
+    starts = np.array(interval_starts(DAY, zone)[:4])
+    fed_in = reading_columns(np.zeros(4, dtype=np.int64), starts, np.full(4, 250))
+    report = in_one_transaction(
+        database,
+        lambda connection: load_by_series(
+            connection,
+            [MeterSeries(3, Flow.EXPORT, 1800)],
+            fed_in,
+            default_zone=zone.key,
+            now=int(starts[-1]) + 1800,
+        ),
+    )
+
+    assert report.open_readings == 4
+    assert findings(database) == {}

@@ -1,6 +1,7 @@
 """Backup and restore on both engines."""
 
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from meterbook.storage.backup import (
 from meterbook.storage.database import Database
 from meterbook.storage.device_tables import devices
 from meterbook.storage.kept_backups import backup_name, remove_old_backups
+from meterbook.storage.metadata import metadata
 
 NOW = 1_760_000_000
 KILLED_BEFORE_ITS_MANIFEST = """
@@ -109,6 +111,53 @@ def test_a_book_is_never_overwritten(database: Database, tmp_path: Path) -> None
     with pytest.raises(BackupError, match=r"already"):
         restore(database, tmp_path / "backup", key_file=None)
     assert len(rows(database)) == 100
+
+
+def test_an_empty_book_that_a_server_has_open_is_not_replaced_under_it(
+    sqlite_database: Database, second_database: Database, tmp_path: Path
+) -> None:
+    record(sqlite_database, 1)
+    back_up(sqlite_database, tmp_path / "backup", key_file=None, now=NOW)
+    assert rows(second_database) == []  # open from here on, as a server's
+
+    assert second_database.sqlite_file is not None
+    beside = Database(f"sqlite:///{second_database.sqlite_file}")
+    with pytest.raises(BackupError, match="stop the server first"):
+        restore(beside, tmp_path / "backup", key_file=None)
+
+    record(second_database, 2)
+    second_database.close()
+    assert len(rows(beside)) == 100
+    with beside.writing() as connection:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(sa.delete(table))
+    restore(beside, tmp_path / "backup", key_file=None)
+    assert rows(beside) == rows(sqlite_database)
+    beside.close()
+
+
+def test_what_was_last_written_to_a_book_that_was_moved_away_is_not_removed(
+    sqlite_database: Database, second_database: Database, tmp_path: Path
+) -> None:
+    back_up(sqlite_database, tmp_path / "backup", key_file=None, now=NOW)
+    record(second_database, 1)
+    book = second_database.sqlite_file
+    assert book is not None
+    log = book.with_name(f"{book.name}-wal")
+    for file in (book, log):  # as a power cut leaves them
+        shutil.copyfile(file, tmp_path / f"moved.sqlite{file.name.removeprefix(book.name)}")
+    log = (tmp_path / "moved.sqlite-wal").rename(tmp_path / "new.sqlite-wal")
+
+    target = Database(f"sqlite:///{tmp_path / 'new.sqlite'}")
+    with pytest.raises(BackupError, match="move it there first"):
+        restore(target, tmp_path / "backup", key_file=None)
+
+    log.rename(tmp_path / "moved.sqlite-wal")
+    moved = Database(f"sqlite:///{tmp_path / 'moved.sqlite'}")
+    assert len(rows(moved)) == 100
+    moved.close()
+    restore(target, tmp_path / "backup", key_file=None)
+    target.close()
 
 
 @pytest.mark.parametrize(
@@ -197,9 +246,26 @@ def test_the_newest_backups_are_kept_and_nothing_else_is_touched(
     unfinished = tmp_path / backup_name(NOW - 90_000)
     unfinished.mkdir()
     (tmp_path / "diary").mkdir()
-    remove_old_backups(tmp_path, kept=2)
+    remove_old_backups(tmp_path, made=tmp_path / backup_name(NOW), kept=2)
     kept = sorted(path.name for path in tmp_path.iterdir() if path.is_dir())
     assert kept == [backup_name(NOW - 86_400), backup_name(NOW), "diary"]
+
+
+def test_a_backup_of_a_clock_that_was_ahead_does_not_stay_in_the_place_of_new_ones(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    ahead = tmp_path / "backups" / "2999-01-01T00-00-00Z"
+    back_up(sqlite_database, ahead, key_file=None, now=NOW)
+    for _ in range(2):
+        done = run_command("backup", str(ahead.parent), "--keep", "1", folder=tmp_path)
+        assert done.returncode == 0, done.stderr
+        made = Path(done.stdout.partition(": ")[0])
+        assert read_manifest(made).engine == "sqlite"
+        made.rename(made.with_name(backup_name(NOW)))  # a day or two pass
+    assert [path.name for path in sorted(ahead.parent.iterdir())] == [
+        backup_name(NOW),
+        ahead.name,
+    ]
 
 
 def test_the_command_keeps_so_many_and_says_that_the_copied_book_is_in_order(

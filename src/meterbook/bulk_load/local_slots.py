@@ -64,14 +64,16 @@ def local_slots(
     midnights = _midnights(first, last + timedelta(days=1), zone)
     index = _day_of(readings.starts_at, midnights)
     lengths = np.diff(midnights)
-    # A day that the calendar skips has no interval, not even where the day is the interval.
-    slots = (lengths > 0).astype(np.int64) if interval_s == DAY_S else lengths // interval_s
+    # A day that the calendar skips has no interval, not even where the day is the interval. Nor
+    # has one that they do not fill: a ledger's row would say that they are longer than they are.
+    slots = (lengths > 0).astype(np.int64)
+    if interval_s != DAY_S:
+        slots = np.where(lengths % interval_s, 0, lengths // interval_s)
     since_midnight = (readings.starts_at - midnights[index]).astype(np.int32)
     slot = (since_midnight // interval_s).astype(np.int64)
     placed = LocalSlots(
         readings, index + day_number(first), slot, slots[index], midnights[index + 1]
     )
-    # Where a zone once moved by odd minutes, the end of that day is shorter than an interval.
     on_grid = (since_midnight == slot * interval_s) & (slot < placed.slots_in_day)
     if on_grid.all():
         return placed, 0

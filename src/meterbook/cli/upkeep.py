@@ -72,7 +72,7 @@ def backup(folder: Path, keep: int | None, *, is_verified: bool) -> None:
         click.echo("\n".join(findings))
         click.echo("meterbook: the book that was copied is not in order", err=True)
         sys.exit(1)
-    for removed in remove_old_backups(folder, kept=keep) if keep else ():
+    for removed in remove_old_backups(folder, made=made, kept=keep) if keep else ():
         click.echo(f"removed {removed}")
 
 

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 
 from meterbook.storage.tables import job_leases
 
+_LEASE_S_MAX = 3600  # far above any: one that lasts longer was taken by a clock that was ahead
 _FIRST = sa.text("""
     INSERT INTO job_leases (job, holder, expires_at) VALUES (:job, :holder, :until)
     ON CONFLICT (job) DO NOTHING
@@ -16,7 +17,11 @@ def take_lease(connection: sa.Connection, *, job: str, holder: str, now: int, va
         sa.update(job_leases)
         .where(
             job_leases.c.job == job,
-            sa.or_(job_leases.c.holder == holder, job_leases.c.expires_at <= now),
+            sa.or_(
+                job_leases.c.holder == holder,
+                job_leases.c.expires_at <= now,
+                job_leases.c.expires_at > now + _LEASE_S_MAX,
+            ),
         )
         .values(holder=holder, expires_at=now + valid_s)
     )

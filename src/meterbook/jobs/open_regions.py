@@ -5,7 +5,7 @@ A half hour is summed again only when its readings have changed: counting them i
 the key, summing them by region looks up every meter.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import date
 
 import msgspec
@@ -20,9 +20,9 @@ from meterbook.rollups.sums import NO_REGION, DaySums
 from meterbook.rollups.upkeep import kept_sums
 from meterbook.storage import tables
 from meterbook.storage.database import Database
-from meterbook.storage.dialects import insert_rows
+from meterbook.storage.dialects import batch, insert_rows
 from meterbook.storage.rollup_tables import region_half_hours
-from meterbook.storage.tables import channels, day_closes, ledger, meter_points
+from meterbook.storage.tables import channels, ledger, meter_points
 
 Marks = dict[tuple[int, str], tuple[int, ...]]
 """What each half hour of a zone was made of when it was last summed."""
@@ -39,7 +39,7 @@ class _OpenDay(msgspec.Struct, frozen=True):
 
 def sum_open_days(database: Database, *, marks: Marks, now: int) -> Marks:
     """
-    Sum what has changed and return the new marks; forgets half-hours of days closed since.
+    Sum what has changed and return the new marks; forgets half-hours that are no longer open.
 
     :param marks: what the run before returned; empty sums everything.
     """
@@ -52,9 +52,10 @@ def sum_open_days(database: Database, *, marks: Marks, now: int) -> Marks:
                 found[key] = _mark(connection, opened, start)
                 if marks.get(key) != found[key]:
                     rows[key] = _summed(connection, opened, start, now=now)
+        # Of days closed since, and what an import, a withdrawn edit or a new zone took away.
+        gone = _standing(connection) - found.keys()
     with database.writing() as connection:
-        _forget_closed(connection)
-        _replace(connection, rows)
+        _replace(connection, rows, gone=gone)
     return found
 
 
@@ -122,20 +123,22 @@ def _summed(
     return [(start, number, opened.zone, name, *parts, now) for name, parts in sums.items()]
 
 
-def _forget_closed(connection: sa.Connection) -> None:
-    closed = sa.select(day_closes.c.day).where(
-        day_closes.c.day == region_half_hours.c.day, day_closes.c.zone == region_half_hours.c.zone
-    )
-    connection.execute(sa.delete(region_half_hours).where(sa.exists(closed)))
+def _standing(connection: sa.Connection) -> set[tuple[int, str]]:
+    keys = sa.select(region_half_hours.c.starts_at, region_half_hours.c.zone).distinct()
+    return {(row.starts_at, row.zone) for row in connection.execute(keys)}
 
 
 def _replace(
-    connection: sa.Connection, rows: dict[tuple[int, str], list[tuple[object, ...]]]
+    connection: sa.Connection,
+    rows: dict[tuple[int, str], list[tuple[object, ...]]],
+    *,
+    gone: Collection[tuple[int, str]],
 ) -> None:
-    for start, zone in rows:
-        connection.execute(
-            sa.delete(region_half_hours).where(
-                region_half_hours.c.starts_at == start, region_half_hours.c.zone == zone
-            )
-        )
+    columns = {"starts_at": "bigint", "zone": "text"}
+    source, parameters = batch(connection, columns=columns, rows=sorted({*rows, *gone}))
+    statement = f"""
+        DELETE FROM region_half_hours
+        WHERE (starts_at, zone) IN (SELECT starts_at, zone FROM {source})
+    """  # noqa: S608 built from our own names only
+    connection.execute(sa.text(statement), parameters)
     insert_rows(connection, region_half_hours, [row for some in rows.values() for row in some])

@@ -19,7 +19,6 @@ from typing import Self
 
 import sqlalchemy as sa
 import structlog
-from apscheduler.schedulers.background import BackgroundScheduler
 from prometheus_client import Counter
 
 from meterbook.inputs.recording import record_inputs
@@ -27,6 +26,7 @@ from meterbook.jobs.close_days import close_ended_days
 from meterbook.jobs.leases import end_lease, renew_leases, take_lease
 from meterbook.jobs.recovery_files import write_recovery_files
 from meterbook.jobs.regions import RegionUpkeep
+from meterbook.jobs.steady_scheduler import SteadyScheduler
 from meterbook.jobs.upkeep import copy_write_ahead_log, forget_old_samples, forget_what_has_run_out
 from meterbook.storage.database import Database
 
@@ -72,7 +72,7 @@ class Scheduler:
         self._hands_over = False
         self._running: set[str] = set()
         self._turn = threading.Lock()  # held where a job begins, ends, or the hand-over begins
-        self._scheduler = BackgroundScheduler(timezone="UTC", job_defaults=JOB_DEFAULTS)
+        self._scheduler = SteadyScheduler(timezone="UTC", job_defaults=JOB_DEFAULTS)
 
     def __enter__(self) -> Self:
         """Start."""

@@ -190,6 +190,7 @@ def _change_zone(connection: sa.Connection, before: MeterPoint, zone: str) -> No
         offset_s = grid_offset_s(time_zone(zone))
     except UnknownZoneError as error:
         raise WrongFieldError("zone", str(error)) from None
+    hold_regions(connection, to_change=True)  # a close under way goes by the zone it found
     mine = sa.select(channels.c.id).where(channels.c.meter_point_id == before.id)
     if any(_has_closed_day(connection, each) for each in connection.scalars(mine).all()):
         raise InUseError(f"meter point {before.id} has closed days: its zone is fixed")

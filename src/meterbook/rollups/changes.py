@@ -41,11 +41,18 @@ _DAYS_A_STATEMENT = 5_000
 
 def hold_regions(connection: sa.Connection, *, to_change: bool = False) -> None:
     """
-    Let no meter point change its region until this transaction ends; call it first.
+    Let no meter point change its region or zone until this transaction ends; call it first.
 
     :param to_change: this is the transaction that changes one; waits for closes and imports.
     """
     hold_table(connection, region_day_changes, alone=to_change)
+
+
+def hold_sums(connection: sa.Connection) -> None:
+    """Let nobody write the roll-ups, settling included, until this transaction ends; first."""
+    # Without it `settle` would add to a day what it read before, and the new sums have already.
+    hold_until_commit(connection, lock_number=_SETTLE_LOCK)
+    hold_regions(connection, to_change=True)
 
 
 def count_days(

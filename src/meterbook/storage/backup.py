@@ -10,8 +10,9 @@ first and the rows at the end, and never overwrites a book.
 import hashlib
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 import msgspec
@@ -139,7 +140,8 @@ def restore(database: Database, folder: Path, *, key_file: Path | None) -> Manif
     Make the backup the book; the database must be empty or not there.
 
     :param key_file: where the secret key goes; None where the key is a setting.
-    :raises BackupError: if the backup is damaged or of the other engine, or there is a book.
+    :raises BackupError: if the backup is damaged or of the other engine, or there is a book, or
+        a server that has the empty one open.
     """
     manifest = read_manifest(folder)
     engine = "sqlite" if database.is_sqlite else "postgresql"
@@ -202,10 +204,25 @@ def _require_empty(database: Database) -> None:
         if database.sqlite_file.exists() and _has_book(database):
             raise BackupError(f"{database.sqlite_file} holds a book already; move it away first")
         database.close()  # what it has open is not the file that will be there
+        _require_unused(database.sqlite_file)
         return
     with database.reading() as connection:
         if sa.inspect(connection).get_table_names():
             raise BackupError("the database has tables already; restore into an empty one")
+
+
+def _require_unused(file: Path) -> None:
+    log = file.with_name(f"{file.name}-wal")
+    if not file.exists():
+        if log.exists() and log.stat().st_size:
+            raise BackupError(f"{log} is part of a book that was moved away: move it there first")
+        return
+    # Whoever has it open would go on writing into the file that is gone, and lose it all.
+    with closing(sqlite3.connect(file, timeout=0)) as connection:
+        try:
+            connection.execute("PRAGMA journal_mode = DELETE")  # only for who is alone
+        except sqlite3.OperationalError as error:
+            raise BackupError(f"{file} is in use: stop the server first ({error})") from error
 
 
 def _has_book(database: Database) -> bool:
