@@ -1,6 +1,7 @@
 """Edits: what an operator entered counts, whatever arrives afterwards, until it is withdrawn."""
 
 from datetime import date, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -468,6 +469,29 @@ def test_whatever_comes_in_between_an_edit_counts_until_withdrawn_and_then_what_
         expected = {at: (amount, R) for at, amount in arrived.items()}
         assert counting(emptied) == expected | {at: (wh, E) for at, wh in edited.items()}
     assert_in_order(emptied)
+
+
+def test_an_edit_is_done_however_often_other_entries_of_the_audit_log_come_first(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(postgres_url)
+    send(database, ENDED[0], 500)
+    left = list(range(20))
+    record = audit.record
+
+    def overtaken(connection: sa.Connection, **entry: Any) -> None:
+        if left:
+            left.pop()
+            with database.writing() as other:
+                record(other, by=None, action="add", subject="users/1", now=NOW)
+        record(connection, **entry)
+
+    monkeypatch.setattr(audit, "record", overtaken)
+    assert edit(database, Edit(ENDED[0], 700)) == 1
+    assert counting(database)[ENDED[0]] == (700, E)
+    assert not left
+    assert_in_order(database)
+    database.close()
 
 
 def test_an_edit_of_a_day_of_the_zone_that_the_meter_was_in_is_refused(database: Database) -> None:

@@ -84,7 +84,7 @@ def sign_in(client: httpx.Client) -> None:
     form = {
         "username": "olga",
         "password": PASSWORD,
-        "_csrf_token": client.cookies["csrftoken"],
+        "_csrf_token": client.cookies["meterbook_form"],
         "next": "/profile",
     }
     assert client.post("/sign-in", data=form).status_code == 303

@@ -39,7 +39,8 @@ from meterbook.storage.database import Database
 
 SESSION_COOKIE = "meterbook_session"
 _TOKEN = re.compile(r"\s*(?:token|bearer)\s+(\S{1,256})\s*", re.IGNORECASE)
-
+# Of any other scheme are the credentials for a proxy in front, which often passes them on.
+_OURS = re.compile(r"\s*(?:token|bearer)(?:\s|$)", re.IGNORECASE)
 
 _BASIC = re.compile(r"\s*basic\s+([A-Za-z0-9+/=]{1,512})\s*", re.IGNORECASE)
 # Only here: a browser sends Basic credentials by itself, so they must open nothing that changes.
@@ -246,9 +247,9 @@ def came_by_tls(scope: Mapping[str, Any], *, proxies: Sequence[Network]) -> bool
 def provide_caller(
     request: ASGIConnection[Any, Any, Any, Any], now: NamedDependency[int]
 ) -> Caller:
-    """Return who is calling; a header wins over the cookie."""
+    """Return who is calling; a token in the header wins over the cookie."""
     database = book_of(request).database
-    if "authorization" in request.headers:
+    if _OURS.match(request.headers.get("authorization", "")):
         secret = shown_token(request) or ""
         with database.reading() as connection:
             account = account_of_token(connection, secret=secret, purpose="api", now=now)

@@ -14,11 +14,9 @@ from functools import partial
 from typing import Any
 
 from litestar import Litestar, Request, Response
-from litestar.config.csrf import CSRFConfig
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
-from litestar.response import Template
 from litestar.static_files import create_static_files_router
 from litestar.template import TemplateConfig
 from litestar.types import ControllerRouterHandler
@@ -62,7 +60,8 @@ from meterbook.stopping import Stopping, asking_for_a_new_connection, stop_with_
 from meterbook.storage.database import Database
 from meterbook.supervision import supervised
 from meterbook.web.consumption_door import ConsumptionDoor
-from meterbook.web.envelope import in_envelope
+from meterbook.web.envelope import in_envelope, own_cookies
+from meterbook.web.form_tokens import form_tokens
 from meterbook.web.imports import PATH as PAGE_PATH
 from meterbook.web.live_streams import LiveStreams
 from meterbook.web.problem_page import as_page
@@ -264,7 +263,7 @@ class _Application:
         if path == PAGE_PATH and scope["method"] == "POST":
             is_signed_in = await asyncio.to_thread(
                 access.has_session,
-                scope["headers"],
+                own_cookies(scope["headers"]),
                 database=self._running.database,
                 now=access.provide_now(),
                 idle_s=settings.session_idle_minutes * 60,
@@ -282,7 +281,7 @@ def _too_large() -> HTTPException:
     return HTTPException(status_code=413, detail="the body is larger than any that is taken")
 
 
-def _respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes] | Template:
+def _respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     return as_page(request, respond_with_problem(request, error))
 
 
@@ -295,9 +294,7 @@ def _litestar(running: _Meterbook) -> Litestar:
         ],
         dependencies=DEPENDENCIES,
         exception_handlers={Exception: _respond},
-        csrf_config=CSRFConfig(
-            secret=running.personal.derived_secret("csrf"), cookie_httponly=True
-        ),
+        middleware=[form_tokens(secret=running.personal.derived_secret("csrf"))],
         template_config=TemplateConfig(instance=template_engine()),
         openapi_config=OPENAPI,
         lifespan=[running.running],

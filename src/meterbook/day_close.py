@@ -171,14 +171,16 @@ def zones(connection: sa.Connection) -> list[str]:
     return list(connection.scalars(sa.select(channels.c.zone).distinct().order_by(channels.c.zone)))
 
 
-def in_serial_transaction(database: Database, work: Callable[[sa.Connection], Result]) -> Result:
+def in_serial_transaction(
+    database: Database, work: Callable[[sa.Connection], Result], *, tries_max: int = _TRIES_MAX
+) -> Result:
     """
     Do the work in one serial transaction that writes the ledger; again if it lost against another.
 
     On Citus nodes are read as committed: there what was written in between is found by
     `daybook.ConcurrentChangeError`, `ledger.ConcurrentRevisionError` and the tables' keys.
     """
-    for tries_left in reversed(range(_TRIES_MAX)):
+    for tries_left in reversed(range(tries_max)):
         try:
             with database.writing(serial=True) as connection:
                 hold_regions(connection)

@@ -32,6 +32,8 @@ from meterbook.storage.database import Database
 
 EDITS_MAX = 1_500  # at once: a month of half-hours, and an audit entry still read by a person
 REASON = "edit"
+# Each is lost to another entry of the audit log, which is somebody's change that is done.
+_TRIES_MAX = 200
 
 _Counting = tuple[int, Quality]
 """Amount and quality of what counts."""
@@ -83,6 +85,7 @@ def edit_readings(
     changed = in_serial_transaction(
         database,
         lambda connection: _edit(connection, edits, channel=channel, reason=reason, by=by, now=now),
+        tries_max=_TRIES_MAX,
     )
     settle_all(database)
     return changed

@@ -13,6 +13,7 @@ from callers import PASSWORD, client_of, signed_in
 from meterbook.registry.tokens import secret_hash
 from meterbook.storage.database import Database
 from meterbook.storage.tables import tokens
+from meterbook.web.form_tokens import FORM_COOKIE
 from servers import Server, running_server
 
 COOKIE = "meterbook_session"
@@ -179,3 +180,38 @@ def test_forms_of_the_account_need_the_pages_own_token(browsers: list[httpx.Clie
     for form in ("password", "email", "sign-out-others"):
         assert browsers[0].post(f"/account/{form}", data=CHANGE).status_code == 403
     assert is_in(browsers[1])
+
+
+@pytest.mark.parametrize("name", ["csrftoken", FORM_COOKIE])
+@pytest.mark.parametrize("cookie", ["of-another-program", "0" * 128], ids=["odd", "old"])
+def test_a_cookie_that_this_server_did_not_sign_locks_nobody_out(
+    server: Server, name: str, cookie: str
+) -> None:
+    with client_of(server.url) as client:
+        client.headers.update({"Accept": "text/html", "Cookie": f"{name}={cookie}"})
+        page = client.get("/sign-in")
+        found, given = _TOKEN.search(page.text), page.cookies[FORM_COOKIE]
+        assert found
+        entered = {"username": "anna", "password": PASSWORD, "_csrf_token": found[1]}
+        client.headers["Cookie"] = f"{FORM_COOKIE}={given}"
+        assert client.post("/sign-in", data=entered).status_code == 303
+
+
+def test_what_is_no_token_of_a_form_is_refused_whatever_it_is(server: Server) -> None:
+    with client_of(server.url) as client:
+        assert client.get("/sign-in").cookies[FORM_COOKIE]
+        wide = "é" * 80
+        answers = [
+            client.post("/sign-in", data={"_csrf_token": wide}),
+            client.post("/sign-in", headers={b"x-csrftoken": wide.encode("latin-1")}),
+            client.post("/sign-in", files={"_csrf_token": ("token", b"x" * 80)}),
+        ]
+    assert [answer.status_code for answer in answers] == [403, 403, 403]
+
+
+def test_credentials_for_a_proxy_in_front_sign_nobody_out_but_a_dead_token_does(
+    browsers: list[httpx.Client],
+) -> None:
+    for shown, status in (("Basic dTpw", 200), ("Digest username=u", 200), ("Token dead", 303)):
+        answer = browsers[0].get("/account", headers={"Authorization": shown})
+        assert answer.status_code == status

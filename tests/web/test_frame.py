@@ -9,6 +9,7 @@ import pytest
 import zstandard
 
 from meterbook.web.assets import _PLOTLY_FILE, asset
+from meterbook.web.envelope import own_cookies
 from servers import Server, running_server
 
 PAGES = ("/", "/sign-in", "/nowhere", "/profile", "/health/live", "/schema/docs")
@@ -93,3 +94,26 @@ def test_language_and_colours_are_remembered_and_only_ours_can_be_chosen(server:
         browser.post("/preferences", data=choice | {"language": "<b>", "theme": "<b>"})
         assert browser.get("/").text == page
         assert browser.post("/preferences", data={"theme": "light"}).status_code == 403
+
+
+def test_only_our_own_cookies_are_looked_at_and_none_that_is_quoted() -> None:
+    quotes = b'"' + b'\\"' * 1_000 + b'"'
+    given = b"theirs=" + quotes + b"; meterbook_session=ab; meterbook_theme=" + quotes
+    headers = [(b"host", b"m"), (b"cookie", given + b";meterbook_language=de"), (b"cookie", b"x=y")]
+    assert own_cookies(headers) == [
+        (b"host", b"m"),
+        (b"cookie", b"meterbook_session=ab; meterbook_language=de"),
+        (b"cookie", b""),
+    ]
+
+
+def test_cookies_of_others_do_not_hide_ours(server: Server) -> None:
+    quotes = '"' + '\\"' * 1_000 + '"'
+    headers = {"Accept": "text/html", "Cookie": f"theirs={quotes}; meterbook_language=de; a="}
+    assert '<html lang="de"' in httpx.get(server.url, headers=headers).text
+
+
+@pytest.mark.parametrize("quality", ["inf", "-inf", "1e999", "nan", "much"])
+def test_a_quality_that_is_none_is_no_error(server: Server, quality: str) -> None:
+    headers = {"Accept": f"text/html;q={quality}"}
+    assert httpx.get(f"{server.url}/nowhere", headers=headers).status_code == 404

@@ -63,6 +63,10 @@ def test_only_who_is_signed_in_sends_a_form_larger_than_others(
     assert other_page.status_code == 413
     assert sent(browser, **form).status_code == 400
     assert sent(browser, what="look", meter="12").status_code == 200
+    ours = [f"{cookie.name}={cookie.value}" for cookie in browser.cookies.jar]
+    headers = {"Cookie": "; ".join(['theirs={"of": "another program"}', *ours])}
+    with httpx.Client(base_url=server.url, headers=headers) as beside:
+        assert sent(beside, **form).status_code == 400
 
 
 def test_a_file_is_looked_at_and_then_stored(browser: httpx.Client) -> None:

@@ -3,13 +3,18 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
 
 from callers import PASSWORD, client_of, signed_in
 from meterbook.registry.accounts import Role
+from meterbook.registry.hosts import add_host
+from meterbook.registry.locations import add_location
+from meterbook.registry.meter_models import add_meter_model
 from meterbook.storage.database import Database
+from meterbook.web.manage.sites import CHOICES_MAX
 from servers import Server, running_server
 
 HTML = {"Accept": "text/html"}
@@ -23,6 +28,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, module_database_url: str) -
     signed_in(database, "root", role=Role.ADMIN)
     signed_in(database, "anna")
     signed_in(database, "ben")
+    signed_in(database, "gone")
     database.close()
     folder = tmp_path_factory.mktemp("manage")
     with running_server(folder, database_url=module_database_url) as started:
@@ -249,3 +255,35 @@ def test_who_is_no_admin_sees_nothing_of_it(server: Server) -> None:
         assert nobody.get("/manage/hosts", headers=HTML).headers["location"] == (
             "/sign-in?next=/manage/hosts"
         )
+
+
+def test_a_host_stays_at_its_location_though_more_are_there_than_a_form_offers(
+    sqlite_database: Database, sqlite_url: str, tmp_path: Path
+) -> None:
+    signed_in(sqlite_database, "root", role=Role.ADMIN)
+    with sqlite_database.writing() as connection:
+        for number in range(CHOICES_MAX + 1):
+            place = PLACE | {"number": str(number), "user": 1}
+            there = add_location(connection, fields=place, by=None, now=0).id
+        model = add_meter_model(connection, fields={"name": "sdm", "type": 1}, by=None, now=0).id
+        host = HOST | {"port": 502, "slave_address": 3, "user": 1, "meter": model}
+        add_host(connection, fields=host | {"location": there}, by=None, now=0)
+    with (
+        running_server(tmp_path / "data", database_url=sqlite_url) as server,
+        in_session(server, "root") as admin,
+    ):
+        page = admin.get("/manage/hosts/1").text
+    assert re.findall(r'<option value="(\d+)" selected>', page) == [str(model), str(there)]
+
+
+def test_what_belongs_to_a_deactivated_account_can_be_changed(admin: httpx.Client) -> None:
+    place = PLACE | {"street": "Gone Lane", "user": "gone"}
+    page = f"/manage/locations/{made(admin, 'locations', place)}"
+    found = re.search(
+        r'href="/manage/accounts/(\d+)">gone<', admin.get("/manage/accounts?search=gone").text
+    )
+    assert found
+    left = {"email": "gone@example.com", "role": "household", "state": "deactivated"}
+    assert send(admin, f"/manage/accounts/{found[1]}", left).status_code == 303
+    assert send(admin, page, place | {"number": "9"}).status_code == 303
+    assert 'value="gone"' in admin.get(page).text

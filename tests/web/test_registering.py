@@ -9,7 +9,9 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from callers import PASSWORD, signed_in
+from callers import PASSWORD, session_of, signed_in
+from meterbook.access import SESSION_COOKIE
+from meterbook.registry.accounts import Role
 from meterbook.registry.meters import add_meters, claim_meters
 from meterbook.storage.database import Database
 from meterbook.storage.tables import accounts, customers, locations, meter_points, meters
@@ -145,6 +147,21 @@ def test_another_meter_is_claimed_by_who_is_signed_in_only_once(server: Server) 
         while (answer := send(browser, claim, to="/profile")).status_code == 400:
             pass
         assert answer.status_code == 429
+
+
+def test_a_meter_is_named_by_its_household_and_admins_not_by_who_only_reads_it(
+    server: Server, book_url: str
+) -> None:
+    database = Database(book_url)
+    outcomes = {}
+    for role in (Role.OPERATOR, Role.ADMIN):
+        account, _ = signed_in(database, f"the {role}", role=role)
+        with browser_of(server) as browser:
+            browser.cookies[SESSION_COOKIE] = session_of(database, account)
+            named = send(browser, {"name": f"of the {role}"}, to="/profile/1/name")
+            outcomes[role] = named.status_code, f"of the {role}" in browser.get("/profile/1").text
+    database.close()
+    assert outcomes == {Role.OPERATOR: (403, False), Role.ADMIN: (303, True)}
 
 
 def browser_of(server: Server) -> httpx.Client:

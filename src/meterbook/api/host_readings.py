@@ -11,7 +11,7 @@ from litestar.params import FromQuery, JSONBody, QueryParameter
 from msgspec import UNSET, UnsetType
 
 from meterbook.access import Visit
-from meterbook.api.wire import ItemId, MeasurementName, Text, given
+from meterbook.api.wire import MEASUREMENT_NAME, ItemId, MeasurementName, Text, given
 from meterbook.counter_events import CounterEvent, record_counter_event
 from meterbook.domain.local_days import time_zone
 from meterbook.domain.periods import Resolution, asked_period
@@ -31,7 +31,7 @@ from meterbook.registry.hosts import host
 from meterbook.registry.refusals import WrongFieldError
 
 Register = Annotated[float, msgspec.Meta(ge=0, le=1e12, examples=[12345.678])]
-Measured = Annotated[str, QueryParameter(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Measured = Annotated[str, QueryParameter(max_length=64, pattern=MEASUREMENT_NAME)]
 EarliestDay = Annotated[date | None, QueryParameter(name="from", description="First day in.")]
 EndDay = Annotated[date | None, QueryParameter(name="to", description="First day out.")]
 

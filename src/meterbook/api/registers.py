@@ -9,13 +9,13 @@ from litestar.params import JSONBody
 from msgspec import UNSET, UnsetType
 
 from meterbook.access import Visit
-from meterbook.api.wire import Id, ItemId, Limit, MeasurementName, Offset, given
+from meterbook.api.wire import NO_CONTROLS, Id, ItemId, Limit, MeasurementName, Offset, given
 from meterbook.domain.modbus_numbers import FunctionCode, NumberType, WordOrder
 from meterbook.registry import modbus_registers
 from meterbook.registry.modbus_registers import ModbusRegister
 
 RegisterAddress = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
-Unit = Annotated[str, msgspec.Meta(max_length=16, pattern=r"^[^\x00-\x1f\x7f]*$", examples=["A"])]
+Unit = Annotated[str, msgspec.Meta(max_length=16, pattern=NO_CONTROLS, examples=["A"])]
 Scale = Annotated[float, msgspec.Meta(ge=-1e12, le=1e12)]
 Missing = Annotated[list[int], msgspec.Meta(max_length=8)]
 WordAddresses = Annotated[list[RegisterAddress], msgspec.Meta(max_length=4)]

@@ -8,7 +8,10 @@ from litestar.params import PathParameter, QueryParameter
 
 ID_MAX = 2**53 - 1  # the largest whole number that every JSON reader keeps exactly
 ROWS_MAX = 10_000
-NO_CONTROLS = r"^[^\x00-\x1f\x7f]*$"
+# Python's `$` also matches before a last line break, JSON Schema's does not: the end in both.
+END = r"$(?!\n)"
+NO_CONTROLS = r"^[^\x00-\x1f\x7f]*" + END
+MEASUREMENT_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*" + END
 
 Id = Annotated[int, msgspec.Meta(ge=1, le=ID_MAX)]
 ItemId = Annotated[int, PathParameter(ge=1, le=ID_MAX)]
@@ -25,13 +28,13 @@ Email = Annotated[
     str,
     msgspec.Meta(
         max_length=254,
-        pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$",
+        pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+" + END,
         examples=["johndoe@example.com"],
     ),
 ]
 Password = Annotated[str, msgspec.Meta(max_length=4096, examples=["strong-password"])]
 MeasurementName = Annotated[
-    str, msgspec.Meta(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", examples=["current"])
+    str, msgspec.Meta(max_length=64, pattern=MEASUREMENT_NAME, examples=["current"])
 ]
 Coordinate = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
 

@@ -1,12 +1,16 @@
 """Accounts: who signs in, and as what."""
 
+import unicodedata
 from enum import StrEnum
 
 import msgspec
 import sqlalchemy as sa
 
+from meterbook.registry.refusals import WrongFieldError
 from meterbook.storage.dialects import taken_columns
 from meterbook.storage.tables import accounts
+
+NAME_CHARACTERS_MAX = 1_000  # of any name or address as it is written; doors allow fewer
 
 
 class Role(StrEnum):
@@ -39,6 +43,23 @@ class AccountTakenError(ValueError):
         self.field = field
 
 
+def stored_name(written: str) -> str:
+    """
+    Return an account's name as it is stored: one text for what looks the same.
+
+    >>> stored_name(" Zoe\u0308 ") == "Zo\u00eb"
+    True
+    """
+    if len(written) > NAME_CHARACTERS_MAX:  # nobody's; normalizing takes the square of its length
+        return written
+    return unicodedata.normalize("NFC", written).strip()
+
+
+def stored_email(written: str) -> str:
+    """Return an e-mail address as it is stored."""
+    return stored_name(written.lower())
+
+
 _ACCOUNT = (accounts.c.id, accounts.c.username, accounts.c.email, accounts.c.role)
 
 
@@ -54,9 +75,12 @@ def add_account(
     """
     Make an account.
 
+    :raises WrongFieldError: if the name is empty, or has what nobody sees.
     :raises AccountTakenError: if the name or the e-mail address is taken.
     """
-    email = email.strip().lower()
+    username, email = stored_name(username), stored_email(email)
+    if not username or not username.isprintable():
+        raise WrongFieldError("username", "must have letters, and nothing that cannot be seen")
     require_free(connection, username=username, email=email)
     try:
         account_id = connection.execute(
@@ -83,8 +107,8 @@ def require_free(connection: sa.Connection, *, username: str, email: str) -> Non
     :raises AccountTakenError: if one does, deactivated ones included.
     """
     for column, wanted in (
-        (accounts.c.username, username),
-        (accounts.c.email, email.strip().lower()),
+        (accounts.c.username, stored_name(username)),
+        (accounts.c.email, stored_email(email)),
     ):
         if connection.execute(sa.select(accounts.c.id).where(column == wanted)).first():
             raise AccountTakenError(field=column.name)
@@ -99,9 +123,16 @@ def account_by_name(
     :param hold: it may not change until this transaction, which writes, ends.
     """
     wanted = sa.select(*_ACCOUNT, accounts.c.password_hash).where(
-        accounts.c.username == username, accounts.c.deactivated_at.is_(None)
+        accounts.c.username == stored_name(username), accounts.c.deactivated_at.is_(None)
     )
     row = connection.execute(wanted.with_for_update() if hold else wanted).first()
     if row is None:
         return None, None
     return Account(row.id, row.username, row.email, Role(row.role)), row.password_hash
+
+
+def account_id_of_name(connection: sa.Connection, *, username: str) -> int | None:
+    """Return the account of that name, a deactivated one too: things stay with their owner."""
+    found = sa.select(accounts.c.id).where(accounts.c.username == stored_name(username))
+    account_id: int | None = connection.execute(found).scalar()
+    return account_id

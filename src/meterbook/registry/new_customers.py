@@ -55,7 +55,7 @@ def register_customer(
     Make the account with its meter and return it with a session.
 
     :param address: where the request comes from.
-    :raises WrongFieldError: if the FIN is none, or the meter is claimed already.
+    :raises WrongFieldError: if the FIN or the name is none, or the meter is claimed already.
     :raises AccountTakenError: if the name or the e-mail address is taken.
     :raises WeakPasswordError: if the password may not be chosen.
     :raises TooManyAttemptsError: if too many accounts came from that address in this minute.

@@ -15,6 +15,7 @@ from meterbook.registry.accounts import (
     account_by_name,
     add_account,
     require_free,
+    stored_name,
 )
 from meterbook.registry.attempts import count_attempts, subject_of, take_back_attempts
 from meterbook.registry.passwords import password_fits, password_hash
@@ -92,6 +93,7 @@ def register(
     """
     Make a household account and return it with its first token.
 
+    :raises WrongFieldError: if the name is empty, or has what nobody sees.
     :raises AccountTakenError: if the name or the e-mail address is taken.
     :raises WeakPasswordError: if the password may not be chosen.
     :raises TooManyAttemptsError: if too many accounts came from that address in this minute.
@@ -151,7 +153,8 @@ def check_password(
         take_back_attempts(connection, limits=subjects)
 
 
-def _sign_in_limits(username: str, address: str, wrong: int) -> dict[str, int]:
+def _sign_in_limits(written: str, address: str, wrong: int) -> dict[str, int]:
+    username = stored_name(written)  # however it is written, the same account is guessed at
     return {
         subject_of("sign-in", username, address): wrong,
         subject_of("sign-in-address", address): wrong * _ADDRESS_FACTOR,

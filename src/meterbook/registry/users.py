@@ -8,7 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from meterbook.registry import audit
-from meterbook.registry.accounts import AccountTakenError, Role
+from meterbook.registry.accounts import AccountTakenError, Role, stored_email
 from meterbook.registry.refusals import InUseError, NotThereError
 from meterbook.registry.tokens import end_tokens
 from meterbook.storage.dialects import row_lock, taken_columns
@@ -79,7 +79,7 @@ def change_user(
     before = user(connection, account_id=account_id)
     columns = {name: changes[name] for name in ("email", "role") if name in changes}
     if "email" in columns:
-        columns["email"] = columns["email"].strip().lower()
+        columns["email"] = stored_email(columns["email"])
     if changes.get("state", before.state) != before.state:
         columns["deactivated_at"] = now if before.state is AccountState.ACTIVE else None
     if columns:

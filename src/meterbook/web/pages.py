@@ -48,9 +48,12 @@ class Confirmation(msgspec.Struct, frozen=True):
 
 def wants_page(request: Request[Any, Any, Any]) -> bool:
     """Say whether the caller is a browser: it asks for HTML before JSON."""
-    return request.accept.best_match(["application/json", "text/html"], "application/json") == (
-        "text/html"
-    )
+    try:
+        accepted = request.accept
+    except OverflowError:  # of a quality without end
+        return False
+    known = ["application/json", "text/html"]
+    return accepted.best_match(known, "application/json") == "text/html"
 
 
 def rendered(

@@ -1,10 +1,13 @@
 """Problems as a page: a browser that asks for HTML gets words instead of problem+json."""
 
+import asyncio
 from typing import Any
 
 import msgspec
+import sqlalchemy as sa
 from litestar import Request, Response
 from litestar.response import Template
+from litestar.types import Receive, Scope, Send
 
 from meterbook.access import Caller, provide_caller, provide_now
 from meterbook.problems import FieldErrors, Problem
@@ -74,10 +77,25 @@ class ProblemPage(msgspec.Struct, frozen=True):
     errors: FieldErrors
 
 
-def as_page(request: Request[Any, Any, Any], answer: Response[bytes]) -> Response[bytes] | Template:
+class _LaterPage(Response[bytes]):
+    """A problem whose page is made in a thread: it asks the database, which may be busy."""
+
+    def to_asgi_response(self, app: Any = None, request: Any = None, **_more: Any) -> Any:
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            page = await asyncio.to_thread(_page, request, self)
+            await page.to_asgi_response(app, request)(scope, receive, send)
+
+        return answer
+
+
+def as_page(request: Request[Any, Any, Any], answer: Response[bytes]) -> Response[bytes]:
     """Return the problem document as a page of the same status if the caller is a browser."""
     if not wants_page(request):
         return answer
+    return _LaterPage(answer.content, status_code=answer.status_code, headers=answer.headers)
+
+
+def _page(request: Request[Any, Any, Any], answer: Response[bytes]) -> Template:
     document = msgspec.json.decode(answer.content, type=Problem)
     title = gettext(_TITLES.get(document.status, document.title))
     advice = _ADVICE.get(document.status, "")
@@ -88,12 +106,9 @@ def as_page(request: Request[Any, Any, Any], answer: Response[bytes]) -> Respons
         errors = {field: [_reason(one) for one in reasons] for field, reasons in errors.items()}
     elif detail in _DETAILS:
         detail, errors = gettext(_DETAILS[detail]), {}
-    # When something is broken here, the page must not need what is broken.
-    broken = document.status >= 500  # noqa: PLR2004 the statuses of servers
-    caller = Caller(None) if broken else provide_caller(request, provide_now())
     return rendered(
         request,
-        caller,
+        _caller(request, document.status),
         "problem.html",
         page=ProblemPage(
             document.status,
@@ -105,6 +120,16 @@ def as_page(request: Request[Any, Any, Any], answer: Response[bytes]) -> Respons
         status_code=document.status,
         headers=dict(answer.headers),
     )
+
+
+def _caller(request: Request[Any, Any, Any], status: int) -> Caller:
+    # When something is broken here, the page must not need what is broken.
+    if status >= 500:  # noqa: PLR2004 the statuses of servers
+        return Caller(None)
+    try:
+        return provide_caller(request, provide_now())
+    except sa.exc.SQLAlchemyError:
+        return Caller(None)
 
 
 def _reason(said: str) -> str:

@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from litestar.config.csrf import CSRFConfig
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.template.base import csrf_token
 from markupsafe import Markup
@@ -20,10 +19,10 @@ from markupsafe import Markup
 from meterbook.domain.meter_ids import dashed
 from meterbook.web import formats
 from meterbook.web.assets import asset
+from meterbook.web.form_tokens import FORM_COOKIE
 from meterbook.web.languages import gettext, ngettext, pgettext
 from meterbook.web.wording import before_words, missing_words, period_words
 
-_CSRF_COOKIE = CSRFConfig(secret="").cookie_name
 FOLDER = Path(__file__).parent / "templates"
 
 
@@ -74,7 +73,7 @@ def form_token(context: Mapping[str, Any]) -> str:
 
     A request that matches no route never gets as far as where the framework makes one.
     """
-    return csrf_token(context) or context["request"].cookies.get(_CSRF_COOKIE, "")
+    return csrf_token(context) or context["request"].cookies.get(FORM_COOKIE, "")
 
 
 def next_day(instant: str) -> str:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from msgspec import UNSET, UnsetType
 
 from meterbook.domain.meter_ids import meter_id
-from meterbook.registry.accounts import AccountTakenError, account_by_name
+from meterbook.registry.accounts import AccountTakenError, account_id_of_name
 from meterbook.registry.refusals import InUseError, WrongFieldError
 from meterbook.storage.dialects import taken_columns
 from meterbook.web.languages import gettext, marked
@@ -144,10 +144,10 @@ def _content(connection: sa.Connection, text: str, field: FormField, kind: Any) 
 
 
 def _account_id(connection: sa.Connection, name: str) -> int:
-    account, _ = account_by_name(connection, username=name)
-    if account is None:
+    account_id = account_id_of_name(connection, username=name)
+    if account_id is None:
         raise ValueError(name)
-    return account.id
+    return account_id
 
 
 _REFUSALS = {

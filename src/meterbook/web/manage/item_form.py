@@ -1,5 +1,6 @@
 """The form of one thing under `/manage`, and the kinds of things there are."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -77,7 +78,10 @@ def item_form(
     with book_of(request).database.reading() as connection:
         if item is not None and of.more is not None:
             more = of.more(connection, item)
-        fields = [_shown(connection, field) for field in fields_of(of, is_new=item is None)]
+        fields = [
+            _shown(connection, field, values.get(field.name, ""))
+            for field in fields_of(of, is_new=item is None)
+        ]
     reasons = errors or {}
     one = gettext(of.one)
     page = FormPage(
@@ -102,7 +106,7 @@ def item_form(
     return rendered(request, caller, "manage_form.html", page=page, status_code=status)
 
 
-def _shown(connection: sa.Connection, field: FormField) -> ShownField:
+def _shown(connection: sa.Connection, field: FormField, chosen: str) -> ShownField:
     return ShownField(
         field.name,
         gettext(field.words),
@@ -110,8 +114,17 @@ def _shown(connection: sa.Connection, field: FormField) -> ShownField:
         field.is_required,
         field.width,
         {"whole": "numeric", "meter": "numeric", "decimal": "decimal"}.get(field.shape.value, ""),
-        None if field.choices is None else list(field.choices(connection)),
+        None if field.choices is None else _choices(field, field.choices(connection), chosen),
     )
+
+
+def _choices(
+    field: FormField, offered: Sequence[tuple[str, str]], chosen: str
+) -> list[tuple[str, str]]:
+    if not chosen or any(sent == chosen for sent, _ in offered):
+        return list(offered)
+    # Of many only the first are offered; browsers would send the very first instead of this one.
+    return [*offered, (chosen, f"{gettext(field.words)} {chosen}")]
 
 
 def fields_of(of: Kind, *, is_new: bool) -> list[FormField]:
