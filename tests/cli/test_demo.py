@@ -1,8 +1,11 @@
 """`meterbook demo`: starts, answers who signs in, and leaves no process behind."""
 
+import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -135,6 +138,26 @@ def test_the_meters_end_when_the_demo_is_killed(tmp_path: Path) -> None:
             time.sleep(0.05)
 
 
+def test_a_demo_whose_filling_is_killed_says_so_in_one_line(tmp_path: Path) -> None:
+    options = ("--data-dir", str(tmp_path / "demo"), "--port", str(free_port()))
+    with subprocess.Popen(
+        [sys.executable, "-m", "meterbook", "demo", *options],
+        env={name: text for name, text in os.environ.items() if "METERBOOK_" not in name},
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+    ) as started:
+        filling: list[int] = []
+        while not filling and started.poll() is None:
+            group = processes_of_group(started.pid)
+            filling = [pid for pid in group if "spawn_main" in command_line(pid)]
+        os.kill(filling[0], signal.SIGKILL)
+        _, told = started.communicate(timeout=60)
+    assert started.returncode == 1
+    assert told.splitlines()[-1] == "meterbook: the process that fills the demo has ended"
+    assert "Traceback" not in told
+
+
 def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -165,4 +188,6 @@ def test_the_demo_refuses_a_folder_that_is_not_a_demos(tmp_path: Path) -> None:
 
 
 def command_line(pid: int) -> str:
-    return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    with suppress(OSError):  # it has ended meanwhile
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    return ""

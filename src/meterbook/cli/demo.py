@@ -91,7 +91,10 @@ def _filled(settings: Settings, days: int, now: int, ports: list[int]) -> int:
     result, told = multiprocessing.Pipe(duplex=False)
     with _beside(_fill, settings, days, now, ports, told):
         told.close()
-        created_at, failure = result.recv()
+        try:
+            created_at, failure = result.recv()
+        except EOFError:  # killed, or a fault of ours, which it has shown
+            created_at, failure = 0, "the process that fills the demo has ended"
     if failure:
         raise click.ClickException(failure)
     return int(created_at)
