@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from click.testing import CliRunner
 
 from commands import run_command
+from meterbook.cli.simulate import simulate
 from meterbook.simulate.fleet import ServerAwayError, post_packets, wait_until_ready
 from meterbook.simulate.outcomes import Outcomes
 from meterbook.simulate.packets import DuePacket
@@ -183,3 +185,11 @@ def test_simulating_against_nothing_fails_in_one_line(tmp_path: Path) -> None:
     assert failed.returncode == 1
     assert len(failed.stderr.splitlines()) == 1
     assert url in failed.stderr
+
+
+@pytest.mark.parametrize("option", ["--wait", "--speed", "--duration", "--late-share"])
+@pytest.mark.parametrize("number", ["nan", "inf", "-1"])
+def test_numbers_without_an_end_are_wrong_usage(option: str, number: str) -> None:
+    asked = CliRunner().invoke(simulate, ["meters", "--count", "1", option, number])
+    assert asked.exit_code == 2
+    assert option in asked.output

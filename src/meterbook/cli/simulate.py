@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from meterbook.cli.finite import FiniteRange
 from meterbook.cli.simulate_modbus import simulate_modbus
 from meterbook.domain.local_days import local_day, midnight, time_zone
 from meterbook.domain.meter_ids import METER_ID_MAX
@@ -53,33 +54,37 @@ simulate.add_command(simulate_modbus)
     "--speed",
     default=1.0,
     show_default=True,
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     help="Of load: how many times faster than the clock.",
 )
 @click.option(
     "--late-share",
     default=LoadModel().late_share,
     show_default=True,
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     help="Of load: share of packets that come after hours.",
 )
 @click.option(
     "--again-share",
     default=LoadModel().again_share,
     show_default=True,
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     help="Of load: share of packets that come twice.",
 )
-@click.option("--duration", type=click.FloatRange(min=0, min_open=True), help="Stop after seconds.")
+@click.option("--duration", type=FiniteRange(min=0, min_open=True), help="Stop after seconds.")
 @click.option("--connections", default=64, show_default=True, type=click.IntRange(1, 4096))
 @click.option(
-    "--wait", default=5.0, show_default=True, help="How long the server may take to be ready, s."
+    "--wait",
+    default=5.0,
+    show_default=True,
+    type=FiniteRange(min=0),
+    help="How long the server may take to be ready, s.",
 )
 @click.option(
     "--missing-share",
     default=0.0,
     show_default=True,
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     help="Share of half-hours never sent.",
 )
 def simulate_meters(

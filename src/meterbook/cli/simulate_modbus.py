@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from meterbook.cli.finite import FiniteRange
 from meterbook.intake.modbus.catalogue import catalogued_models
 from meterbook.intake.modbus.open_files import allow_many_open_files
 from meterbook.intake.modbus.sunspec import sunspec_models
@@ -34,8 +35,8 @@ class ProfileError(ValueError):
     help="That many devices, each on a port of its own from --port on.",
 )
 @click.option("--seed", default=1, show_default=True, help="Another seed, other homes.")
-@click.option("--latitude", default=51.5, show_default=True, type=click.FloatRange(-90, 90))
-@click.option("--longitude", default=-0.1, show_default=True, type=click.FloatRange(-180, 180))
+@click.option("--latitude", default=51.5, show_default=True, type=FiniteRange(-90, 90))
+@click.option("--longitude", default=-0.1, show_default=True, type=FiniteRange(-180, 180))
 @click.option("--peak-w", default=6000, show_default=True, help="What the roof gives at most.")
 @click.option(
     "--fault",
