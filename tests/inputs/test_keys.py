@@ -15,7 +15,7 @@ from meterbook.registry.device_keys import (
     revoke_device_key,
 )
 from meterbook.registry.personal_data import PersonalData
-from meterbook.registry.refusals import InUseError, NotThereError, WrongFieldError
+from meterbook.registry.refusals import InUseError, NotThereError
 from meterbook.registry.tokens import secret_hash
 from meterbook.storage.database import Database
 
@@ -85,7 +85,7 @@ def test_two_keys_of_an_account_have_two_labels(database: Database) -> None:
 
     first = give(anna)
     give(ben)
-    with pytest.raises(WrongFieldError, match="another key has it"):
+    with pytest.raises(InUseError, match="another key has this label"):
         give(anna)
     with database.writing() as connection:
         revoke_device_key(connection, key_id=first, account_id=anna, now=1)

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from meterbook.domain.local_days import utc_text
 from meterbook.registry import audit
 from meterbook.registry.personal_data import PersonalData
-from meterbook.registry.refusals import InUseError, NotThereError, WrongFieldError
+from meterbook.registry.refusals import InUseError, NotThereError
 from meterbook.registry.tokens import secret_hash
 from meterbook.storage.device_tables import device_keys
 from meterbook.storage.dialects import row_lock
@@ -88,8 +88,7 @@ def give_device_key(
 
     :param label: of no other key of the account: some devices are called by it, and the counters of
         two in one input would be nobody's.
-    :raises InUseError: if the account has as many as it may.
-    :raises WrongFieldError: if a key that is not revoked has the label.
+    :raises InUseError: if the account has as many as it may, or one with the label, not revoked.
     """
     hold = f"SELECT id FROM accounts WHERE id = :id {row_lock(connection)}"  # noqa: S608 our own text
     connection.execute(sa.text(hold), {"id": account_id})
@@ -97,7 +96,7 @@ def give_device_key(
     if len(keys) >= KEYS_OF_ACCOUNT_MAX:
         raise InUseError(f"an account has at most {KEYS_OF_ACCOUNT_MAX} keys: revoke one first")
     if any(known.label == label for known in keys):
-        raise WrongFieldError("label", "another key has it: revoke that, or call this differently")
+        raise InUseError("another key has this label: revoke that, or call this one differently")
     key = _new_key(form)
     key_id = connection.execute(
         sa.insert(device_keys)
