@@ -109,24 +109,15 @@ def test_the_demo_shows_last_months_consumption_and_stops_without_leaving_a_proc
     assert "demo-household" in welcome
 
 
-def test_started_again_the_demo_goes_on_with_what_is_there(tmp_path: Path) -> None:
+def test_started_again_the_demo_goes_on_and_killed_it_leaves_no_meters(tmp_path: Path) -> None:
     with running_demo(tmp_path, "--days", "3"):
         pass
     written = (tmp_path / "demo" / "demo.json").read_text()
 
-    with (
-        running_demo(tmp_path) as server,
-        signed_in(server.url, "operator") as browser,
-    ):
-        period = f"from={date.today() - timedelta(days=30)}&to={date.today()}"  # noqa: DTZ011 any zone's
-        answer = browser.get(f"/profile/{METER}/consumption?{period}").json()
-
-    assert sum(point["kWh"] is not None for point in answer["points"]) in {3, 4}
-    assert (tmp_path / "demo" / "demo.json").read_text() != written
-
-
-def test_the_meters_end_when_the_demo_is_killed(tmp_path: Path) -> None:
-    with running_demo(tmp_path, "--days", "1") as server:
+    with running_demo(tmp_path) as server:
+        with signed_in(server.url, "operator") as browser:
+            period = f"from={date.today() - timedelta(days=30)}&to={date.today()}"  # noqa: DTZ011 any zone's
+            answer = browser.get(f"/profile/{METER}/consumption?{period}").json()
         assert_a_file_comes_in(server.url)
         group = processes_of_group(server.process.pid)
         meters = min(pid for pid in group if "spawn_main" in command_line(pid))  # started first
@@ -136,6 +127,9 @@ def test_the_meters_end_when_the_demo_is_killed(tmp_path: Path) -> None:
         while meters in processes_of_group(server.process.pid):
             assert time.monotonic() < ends_at, f"{meters} still runs"
             time.sleep(0.05)
+
+    assert sum(point["kWh"] is not None for point in answer["points"]) in {3, 4}
+    assert (tmp_path / "demo" / "demo.json").read_text() != written
 
 
 def test_a_demo_whose_filling_is_killed_says_so_in_one_line(tmp_path: Path) -> None:
