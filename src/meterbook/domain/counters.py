@@ -8,8 +8,8 @@ A counter's samples to interval energy, one sample at a time.
                            two follow what was trusted one sample ago: that sample was the odd one
                            it goes on rising plausibly: a new epoch, counted from its first sample
 
-What surprises: a single odd sample changes nothing, ever. One that could be true counts at first;
-once two samples say that it was odd, its intervals are counted again without it. The state is one
+What surprises: a single odd sample changes nothing. One that could be true counts at first; once
+two samples say that it was odd, its intervals are counted again without it. The state is one
 small struct, stored in the transaction that stores the energy, so a crash neither loses nor doubles
 any. Amounts are whole Wh (thousandths for what is no energy), instants UTC epoch milliseconds.
 """

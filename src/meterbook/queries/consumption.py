@@ -8,7 +8,7 @@ is null, never 0. Intervals that have not ended are neither points nor missing.
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from functools import lru_cache
-from itertools import compress, groupby, repeat
+from itertools import compress, groupby, repeat, starmap
 from operator import itemgetter
 from zoneinfo import ZoneInfo
 
@@ -35,7 +35,6 @@ _KEY_OF_PART = itemgetter(0)
 _WORDS = {int(quality): quality.word for quality in Quality}
 _ONE_QUALITY = {int(quality): frozenset({int(quality)}) for quality in Quality}
 _NOTHING_ESTIMATED = 0.0  # the very object: the wire leaves out what is its default
-_NO_ESTIMATES = repeat(_NOTHING_ESTIMATED)
 
 
 class ConsumptionPoint(
@@ -204,19 +203,18 @@ def consumption_of(
 def _of_sums(days: DaySums, *, place: MeterPlace, period: Period) -> Consumption:
     """Return the same by day where every day is a sum: what is asked most, without its parts."""
     energies_kwh = [*map(wh_to_kwh, days.energy)]
-    is_estimated = not ESTIMATED.isdisjoint(days.quality)
-    estimated = map(_estimated_kwh, days.quality, energies_kwh) if is_estimated else _NO_ESTIMATES
-    points = [
-        *map(
-            ConsumptionPoint,
-            _day_texts(tuple(days.day), time_zone(place.zone)),
-            energies_kwh,
-            map(_WORDS.__getitem__, days.quality),
-            days.missing,
-            repeat(None),
-            estimated,
-        )
-    ]
+    estimated: Iterable[float] = repeat(_NOTHING_ESTIMATED, len(energies_kwh))
+    if not ESTIMATED.isdisjoint(days.quality):
+        estimated = map(_estimated_kwh, days.quality, energies_kwh)
+    columns = (
+        _day_texts(tuple(days.day), time_zone(place.zone)),
+        energies_kwh,
+        map(_WORDS.__getitem__, days.quality),
+        days.missing,
+        repeat(None, len(energies_kwh)),
+        estimated,
+    )
+    points = [*starmap(ConsumptionPoint, zip(*columns, strict=True))]
     figures = _Figures(
         sum(days.energy),
         sum(compress(days.energy, map(ESTIMATED.__contains__, days.quality))),
