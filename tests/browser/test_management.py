@@ -13,6 +13,7 @@ from callers import client_of, own_everything, session_of, signed_in
 from meterbook.day_close import close_day
 from meterbook.domain.local_days import interval_starts, local_day
 from meterbook.intake.packet_fields import Packet
+from meterbook.jobs.pace import unhurried
 from meterbook.jobs.regions import RegionUpkeep
 from meterbook.registry.accounts import Role
 from meterbook.registry.meters import add_meters
@@ -48,7 +49,7 @@ def opened(
         ],
     )
     close_day(database, day=yesterday, zone=UTC, now=now)
-    RegionUpkeep(database, silent_intervals=4).run(now=now, took_s=time.monotonic)
+    RegionUpkeep(database, silent_intervals=4).run(now=now, pace=unhurried())
     owner, _ = signed_in(database, "anna")
     root, token = signed_in(database, "root", role=Role.ADMIN)
     session = session_of(database, root)
@@ -146,7 +147,7 @@ def test_an_open_dashboard_moves_when_the_days_are_summed_anew(
         packet = {"id": METER - 1, "timestamp": stamp, "reading_kWh": wh / 1000}
         assert meter.post("/meter", json=packet).status_code == 201
     database = Database(opened[2])
-    RegionUpkeep(database, silent_intervals=4).run(now=int(time.time()), took_s=time.monotonic)
+    RegionUpkeep(database, silent_intervals=4).run(now=int(time.time()), pace=unhurried())
     database.close()
     page.wait_for_selector("html[data-live-updates]", state="attached")
 

@@ -13,6 +13,7 @@ from meterbook.domain.reading_columns import reading_columns
 from meterbook.edits import Edit, EditedChannel, edit_readings
 from meterbook.intake.packet_fields import Packet
 from meterbook.jobs.open_regions import sum_open_days
+from meterbook.jobs.pace import unhurried
 from meterbook.queries.regions import regional_days
 from meterbook.registry.meter_points import change_meter_point
 from meterbook.storage.database import Database
@@ -33,12 +34,12 @@ def shown_wh(database: Database, *, now: int = NOW) -> int:
 
 def test_what_a_meter_sent_counts_once_when_its_zone_is_set_right(database: Database) -> None:
     record_packets(database, [Packet(1, BEGINS_AT + 1860, 500)])
-    marks = sum_open_days(database, marks={}, now=NOW)
+    marks = sum_open_days(database, marks={}, now=NOW, pace=unhurried())
 
     with database.writing() as connection:
         changes = {"zone": LONDON.key}
         change_meter_point(connection, meter_point_id=1, changes=changes, by=None, now=NOW)
-    sum_open_days(database, marks=marks, now=NOW + 60)
+    sum_open_days(database, marks=marks, now=NOW + 60, pace=unhurried())
 
     assert shown_wh(database) == 500
 
@@ -47,7 +48,7 @@ def test_a_day_that_an_import_took_out_of_the_daybook_is_shown_as_imported(
     database: Database,
 ) -> None:
     record_packets(database, [Packet(1, BEGINS_AT + 1860, 500)])
-    marks = sum_open_days(database, marks={}, now=NOW)
+    marks = sum_open_days(database, marks={}, now=NOW, pace=unhurried())
     days_later = NOW + 3 * 86_400
 
     loaded = reading_columns(np.array([1]), np.array([BEGINS_AT + 1800]), np.array([700]))
@@ -55,7 +56,7 @@ def test_a_day_that_an_import_took_out_of_the_daybook_is_shown_as_imported(
         database,
         lambda connection: load_by_meter(connection, loaded, default_zone="UTC", now=days_later),
     )
-    sum_open_days(database, marks=marks, now=days_later)
+    sum_open_days(database, marks=marks, now=days_later, pace=unhurried())
 
     assert shown_wh(database, now=days_later) == 500 + 700
 
@@ -70,8 +71,8 @@ def test_an_edit_that_is_withdrawn_counts_in_the_region_no_longer(database: Data
         edit_readings(database, edits, channel=channel, reason="a typo", by=None, now=NOW)
 
     edit(90_000)
-    marks = sum_open_days(database, marks={}, now=NOW)
+    marks = sum_open_days(database, marks={}, now=NOW, pace=unhurried())
     edit(None)
-    sum_open_days(database, marks=marks, now=NOW + 60)
+    sum_open_days(database, marks=marks, now=NOW + 60, pace=unhurried())
 
     assert shown_wh(database) == 500

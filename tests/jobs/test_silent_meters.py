@@ -11,6 +11,7 @@ from meterbook.day_close import close_day
 from meterbook.domain.local_days import interval_starts
 from meterbook.intake.packet_fields import Packet
 from meterbook.jobs import silent_meters as silent_meters_job
+from meterbook.jobs.pace import unhurried
 from meterbook.jobs.region_meters import count_region_meters
 from meterbook.jobs.regions import RegionUpkeep
 from meterbook.jobs.silent_meters import find_silent_meters
@@ -33,7 +34,7 @@ REGIONS = {1: "north", 2: "north", 3: "south", 4: "south"}
 
 
 def silent(database: Database, now: int) -> dict[int, str | None]:
-    find_silent_meters(database, silent_intervals=4, now=now)
+    find_silent_meters(database, silent_intervals=4, now=now, pace=unhurried())
     with database.reading() as connection:
         return {m.meter_id: m.last_starts_at for m in silent_meters(connection, limit=100)}
 
@@ -121,29 +122,12 @@ def test_regions_say_how_many_meters_are_there_silent_and_unclaimed(database: Da
         assert [m.meter_id for m in meters_of_region(connection, region="", limit=10)] == [5]
 
 
-def test_a_run_that_took_three_seconds_is_followed_by_a_rest_of_thirty(database: Database) -> None:
-    upkeep = RegionUpkeep(database, silent_intervals=4)
-
-    def meters_counted_after_run(*, now: int, clock: list[float]) -> int:
-        upkeep.run(now=now, took_s=iter(clock).__next__)
-        with database.reading() as connection:
-            return sum(standing.meters for standing in region_standings(connection))
-
-    with database.writing() as connection:
-        add_meters(connection, [1], zone="UTC", now=0, regions=REGIONS)
-    assert meters_counted_after_run(now=NEXT, clock=[100.0, 103.0]) == 1
-    with database.writing() as connection:
-        add_meters(connection, [2], zone="UTC", now=0, regions=REGIONS)
-    assert meters_counted_after_run(now=NEXT + 600, clock=[132.9]) == 1
-    assert meters_counted_after_run(now=NEXT + 600, clock=[133.1, 133.2]) == 2
-
-
 def test_a_process_that_starts_does_not_count_again_what_another_has_just_counted(
     database: Database,
 ) -> None:
     def meters_counted_by_a_new_process(*, now: int) -> int:
         upkeep = RegionUpkeep(database, silent_intervals=4)
-        upkeep.run(now=now, took_s=iter([0.0, 0.1]).__next__)
+        upkeep.run(now=now, pace=unhurried())
         with database.reading() as connection:
             return sum(standing.meters for standing in region_standings(connection))
 

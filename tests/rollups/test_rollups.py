@@ -18,6 +18,7 @@ from meterbook.domain.periods import Resolution, free_period
 from meterbook.domain.reading_columns import reading_columns
 from meterbook.intake.packet_fields import Packet
 from meterbook.jobs.open_regions import sum_open_days
+from meterbook.jobs.pace import unhurried
 from meterbook.jobs.region_meters import count_region_meters
 from meterbook.queries.consumption import consumption
 from meterbook.queries.meter_places import meter_place
@@ -271,7 +272,7 @@ def test_an_open_day_shows_the_same_figures_as_when_it_is_closed(
     total = fill(database, day, zone)
     end = day + timedelta(days=1)
     assert regional(database, day, end) == []
-    sum_open_days(database, marks={}, now=NOW)
+    sum_open_days(database, marks={}, now=NOW, pace=unhurried())
     opened = regional(database, day, end)
     with database.reading() as connection:
         open_profile = regional_profile(connection, day=day)
@@ -289,14 +290,14 @@ def test_an_open_day_shows_the_same_figures_as_when_it_is_closed(
         f"{at:%H:%M}" + "+" * at.fold for at in clock
     ]
     assert {each.region for each in closed} == {"north", "south", ""}
-    sum_open_days(database, marks={}, now=NOW)
+    sum_open_days(database, marks={}, now=NOW, pace=unhurried())
     assert regional(database, day, end) == closed
 
 
 def test_a_day_half_closed_counts_nothing_twice(database: Database) -> None:
     day, zone = date(2025, 6, 1), ZoneInfo("UTC")
     total = fill(database, day, "UTC")
-    marks = sum_open_days(database, marks={}, now=NOW)
+    marks = sum_open_days(database, marks={}, now=NOW, pace=unhurried())
 
     class PlugPulledError(Exception):
         pass
@@ -309,7 +310,7 @@ def test_a_day_half_closed_counts_nothing_twice(database: Database) -> None:
 
     shown = regional(database, day, day + timedelta(days=1))
     assert sum(each.energy_wh for each in shown) == total
-    sum_open_days(database, marks=marks, now=NOW)
+    sum_open_days(database, marks=marks, now=NOW, pace=unhurried())
     shown = regional(database, day, day + timedelta(days=1))
     assert sum(each.energy_wh for each in shown) == total
 
@@ -317,10 +318,10 @@ def test_a_day_half_closed_counts_nothing_twice(database: Database) -> None:
 def test_only_what_changed_is_summed_again(database: Database) -> None:
     day = date(2025, 6, 1)
     fill(database, day, "UTC")
-    marks = sum_open_days(database, marks={}, now=NOW)
+    marks = sum_open_days(database, marks={}, now=NOW, pace=unhurried())
     begins_at = day_bounds(day, ZoneInfo("UTC"))[0]
     record_packets(database, [Packet(1, begins_at + 1860, 7_777)])
-    later = sum_open_days(database, marks=marks, now=NOW + 60)
+    later = sum_open_days(database, marks=marks, now=NOW + 60, pace=unhurried())
     assert [key for key in later if later[key] != marks[key]] == [(begins_at, "UTC")]
     with database.reading() as connection:
         point = regional_profile(connection, day=day, region="north")[0]

@@ -27,6 +27,7 @@ from meterbook.domain.reading_columns import ReadingColumns
 from meterbook.domain.readings import Quality, Reading
 from meterbook.intake.packet_fields import Packet
 from meterbook.jobs.open_regions import sum_open_days
+from meterbook.jobs.pace import unhurried
 from meterbook.jobs.silent_meters import find_silent_meters
 from meterbook.queries.channel_days import channel_days
 from meterbook.queries.conflicts import conflicts
@@ -96,9 +97,9 @@ def load_file(connection: sa.Connection) -> object:
 
 def ask(database: Database) -> Iterator[str]:
     """Yield the answers to what people and jobs ask."""
-    marks = sum_open_days(database, marks={}, now=NOW)
+    marks = sum_open_days(database, marks={}, now=NOW, pace=unhurried())
     yield f"open {sorted((key, mark[0]) for key, mark in marks.items())}"
-    yield f"silent {find_silent_meters(database, silent_intervals=4, now=NOW)}"
+    yield f"silent {find_silent_meters(database, silent_intervals=4, now=NOW, pace=unhurried())}"
     with database.reading() as connection:
         yield f"due {days_to_close(connection, zone=UTC, due_at=NOW, late_before=NOW)}"
         yield f"books {days_of_books(connection)}"

@@ -15,6 +15,7 @@ from callers import client_of, signed_in
 from meterbook.day_close import close_day
 from meterbook.domain.local_days import interval_starts
 from meterbook.intake.packet_fields import Packet
+from meterbook.jobs.pace import unhurried
 from meterbook.jobs.regions import RegionUpkeep
 from meterbook.registry.accounts import Role
 from meterbook.registry.meters import add_meters
@@ -54,7 +55,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> I
     record_packets(database, [Packet(1, packets[0].stamp, 1)])
     for day in DAYS[:-1]:
         close_day(database, day=day, zone=ZoneInfo("UTC"), now=now)
-    RegionUpkeep(database, silent_intervals=4).run(now=now, took_s=time.monotonic)
+    RegionUpkeep(database, silent_intervals=4).run(now=now, pace=unhurried())
     database.close()
     settings = {"regions": str(DEMO_REGIONS)}
     with running_server(folder / "data", database_url=url, settings=settings) as started:

@@ -5,8 +5,9 @@ A half hour is summed again only when its readings have changed: counting them i
 the key, summing them by region looks up every meter.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from datetime import date
+from functools import lru_cache, partial
 
 import msgspec
 import sqlalchemy as sa
@@ -15,14 +16,14 @@ from meterbook import daybook
 from meterbook.day_close import is_closed, zones
 from meterbook.domain.local_days import day_bounds, day_number, local_day, time_zone
 from meterbook.domain.readings import ESTIMATED, HALF_HOUR_S
-from meterbook.rollups.changes import is_counted
+from meterbook.jobs.pace import Pace
+from meterbook.rollups.changes import COUNTED
 from meterbook.rollups.sums import NO_REGION, DaySums
 from meterbook.rollups.upkeep import kept_sums
 from meterbook.storage import tables
 from meterbook.storage.database import Database
 from meterbook.storage.dialects import batch, insert_rows
 from meterbook.storage.rollup_tables import region_half_hours
-from meterbook.storage.tables import channels, ledger, meter_points
 
 Marks = dict[tuple[int, str], tuple[int, ...]]
 """What each half hour of a zone was made of when it was last summed."""
@@ -31,51 +32,73 @@ Marks = dict[tuple[int, str], tuple[int, ...]]
 class _OpenDay(msgspec.Struct, frozen=True):
     day: date
     zone: str
-    starts: list[int]
-    """Of the intervals that have readings in the daybook."""
     closed: dict[str, DaySums]
     """What is in the ledger already, by region: imports, or a close under way."""
 
 
-def sum_open_days(database: Database, *, marks: Marks, now: int) -> Marks:
+_HalfHour = tuple[int, date, str]
+"""Start, and the day it belongs to in the zone."""
+
+
+def sum_open_days(database: Database, *, marks: Marks, now: int, pace: Pace) -> Marks:
     """
     Sum what has changed and return the new marks; forgets half-hours that are no longer open.
 
+    The newest half hours come first, each as the books are when its turn comes.
+
     :param marks: what the run before returned; empty sums everything.
     """
-    found: Marks = {}
-    rows: dict[tuple[int, str], list[tuple[object, ...]]] = {}
     with database.reading() as connection:
-        for opened in _open_days(connection, now=now):
-            for start in opened.starts:
-                key = (start, opened.zone)
-                found[key] = _mark(connection, opened, start)
-                if marks.get(key) != found[key]:
-                    rows[key] = _summed(connection, opened, start, now=now)
+        waiting = _half_hours(connection, now=now)
         # Of days closed since, and what an import, a withdrawn edit or a new zone took away.
-        gone = _standing(connection) - found.keys()
-    with database.writing() as connection:
-        _replace(connection, rows, gone=gone)
+        opened = {(start, zone) for start, _, zone in waiting}
+        gone = _standing(connection) - opened
+    found = {key: mark for key, mark in marks.items() if key in opened}
+    _replace(database, {}, gone=gone)
+    while waiting:
+        rows: dict[tuple[int, str], list[tuple[object, ...]]] = {}
+        with database.reading() as connection:
+            open_day = lru_cache(partial(_open_day, connection))
+            while waiting and not pace.is_over():
+                start, day, zone = waiting.pop()
+                opened_day = open_day(day, zone)
+                if opened_day is None:
+                    continue
+                mark = _mark(connection, opened_day, start)
+                if found.get((start, zone)) != mark:
+                    rows[start, zone] = _summed(connection, opened_day, start, now=now)
+                    found[start, zone] = mark
+        _replace(database, rows)
+        if not pace.may_go_on():
+            break
     return found
 
 
-def _open_days(connection: sa.Connection, *, now: int) -> Iterator[_OpenDay]:
+def _half_hours(connection: sa.Connection, *, now: int) -> list[_HalfHour]:
+    """Return the half hours of open days that have readings in either book, the newest last."""
     starts = daybook.open_interval_starts(connection, starts_at=0, ends_at=now + HALF_HOUR_S)
+    half_hours: list[_HalfHour] = []
     for name in zones(connection):
         zone = time_zone(name)
         by_day: dict[date, set[int]] = {}
         for start in starts:
             by_day.setdefault(local_day(start, zone), set()).add(start)
-        for day, of_day in sorted(by_day.items()):
-            if is_closed(connection, day=day, zone=name):
+        for day, of_day in by_day.items():
+            opened = _open_day(connection, day, name)
+            if opened is None:
                 continue
-            kept = kept_sums(connection, day=day_number(day))
-            closed = {
-                region: sums for (_, of_zone, region), sums in kept.items() if of_zone == name
-            }
-            if closed:
+            if opened.closed:
                 of_day |= set(range(*day_bounds(day, zone), HALF_HOUR_S))
-            yield _OpenDay(day, name, sorted(of_day), closed)
+            half_hours += [(start, day, name) for start in of_day]
+    return sorted(half_hours)
+
+
+def _open_day(connection: sa.Connection, day: date, zone: str) -> _OpenDay | None:
+    if is_closed(connection, day=day, zone=zone):
+        return None
+    kept = kept_sums(connection, day=day_number(day))
+    closed = {region: sums for (_, of_zone, region), sums in kept.items() if of_zone == zone}
+    return _OpenDay(day, zone, closed)
 
 
 def _mark(connection: sa.Connection, opened: _OpenDay, start: int) -> tuple[int, ...]:
@@ -91,29 +114,23 @@ def _mark(connection: sa.Connection, opened: _OpenDay, start: int) -> tuple[int,
 def _summed(
     connection: sa.Connection, opened: _OpenDay, start: int, *, now: int
 ) -> list[tuple[object, ...]]:
+    # CROSS JOIN fixes SQLite's order: its planner would look up every channel of the zone.
+    estimated = ", ".join(str(int(quality)) for quality in ESTIMATED)
+    wanted = f"""
+        SELECT coalesce(meter_points.region, '{NO_REGION}') AS region, sum(daybook.amount),
+               count(*), count(CASE WHEN daybook.quality IN ({estimated}) THEN 1 END)
+        FROM daybook CROSS JOIN channels CROSS JOIN meter_points
+        WHERE daybook.starts_at = :start AND channels.id = daybook.channel_id
+          AND channels.zone = :zone AND {COUNTED} AND meter_points.id = channels.meter_point_id
+    """  # noqa: S608 built from our own names only
     number = day_number(opened.day)
-    row = tables.daybook.c
-    region = sa.func.coalesce(meter_points.c.region, NO_REGION)
-    wanted = (
-        sa.select(
-            region,
-            sa.func.sum(row.amount),
-            sa.func.count(),
-            sa.func.sum(sa.case((row.quality.in_([int(q) for q in ESTIMATED]), 1), else_=0)),
-        )
-        .join(channels, channels.c.id == row.channel_id)
-        .join(meter_points, meter_points.c.id == channels.c.meter_point_id)
-        .where(row.starts_at == start, channels.c.zone == opened.zone, is_counted())
-        .group_by(region)
-    )
+    asked: dict[str, object] = {"start": start, "zone": opened.zone}
     if opened.closed:  # nothing counts twice: late readings of these channels wait for the close
-        closed = sa.select(ledger.c.channel_id).where(
-            ledger.c.day == number, ledger.c.channel_id == row.channel_id
-        )
-        wanted = wanted.where(~sa.exists(closed))
-    sums = {
-        str(found[0]): [int(part) for part in found[1:]] for found in connection.execute(wanted)
-    }
+        wanted += """AND NOT EXISTS (SELECT 1 FROM ledger
+            WHERE ledger.day = :day AND ledger.channel_id = daybook.channel_id)"""
+        asked["day"] = number
+    found = connection.execute(sa.text(f"{wanted} GROUP BY 1"), asked)
+    sums = {str(row[0]): [int(part) for part in row[1:]] for row in found}
     slot, rest = divmod(start - day_bounds(opened.day, time_zone(opened.zone))[0], HALF_HOUR_S)
     for name, kept in opened.closed.items():
         if rest == 0 and slot < len(kept.half_hours) and kept.reporting[slot]:
@@ -129,16 +146,20 @@ def _standing(connection: sa.Connection) -> set[tuple[int, str]]:
 
 
 def _replace(
-    connection: sa.Connection,
+    database: Database,
     rows: dict[tuple[int, str], list[tuple[object, ...]]],
     *,
-    gone: Collection[tuple[int, str]],
+    gone: Collection[tuple[int, str]] = (),
 ) -> None:
-    columns = {"starts_at": "bigint", "zone": "text"}
-    source, parameters = batch(connection, columns=columns, rows=sorted({*rows, *gone}))
-    statement = f"""
-        DELETE FROM region_half_hours
-        WHERE (starts_at, zone) IN (SELECT starts_at, zone FROM {source})
-    """  # noqa: S608 built from our own names only
-    connection.execute(sa.text(statement), parameters)
-    insert_rows(connection, region_half_hours, [row for some in rows.values() for row in some])
+    if not rows and not gone:
+        return
+    with database.writing() as connection:
+        columns = {"starts_at": "bigint", "zone": "text"}
+        source, parameters = batch(connection, columns=columns, rows=sorted({*rows, *gone}))
+        statement = f"""
+            DELETE FROM region_half_hours
+            WHERE (starts_at, zone) IN (SELECT starts_at, zone FROM {source})
+        """  # noqa: S608 built from our own names only
+        connection.execute(sa.text(statement), parameters)
+        inserted = [row for some in rows.values() for row in some]
+        insert_rows(connection, region_half_hours, inserted)

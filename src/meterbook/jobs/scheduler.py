@@ -24,6 +24,7 @@ from prometheus_client import Counter
 from meterbook.inputs.recording import record_inputs
 from meterbook.jobs.close_days import close_ended_days
 from meterbook.jobs.leases import end_lease, renew_leases, take_lease
+from meterbook.jobs.pace import Pace
 from meterbook.jobs.recovery_files import write_recovery_files
 from meterbook.jobs.regions import RegionUpkeep
 from meterbook.jobs.steady_scheduler import SteadyScheduler
@@ -70,6 +71,7 @@ class Scheduler:
         self._input_days_kept = input_days_kept
         self._holder = f"{os.getpid()}-{secrets.token_hex(8)}"
         self._hands_over = False
+        self._ends = threading.Event()  # long work stops where it is
         self._running: set[str] = set()
         self._turn = threading.Lock()  # held where a job begins, ends, or the hand-over begins
         self._scheduler = SteadyScheduler(timezone="UTC", job_defaults=JOB_DEFAULTS)
@@ -101,12 +103,14 @@ class Scheduler:
         traceback: TracebackType | None,
     ) -> None:
         """Stop, let what runs finish, and write the recovery files."""
+        self._ends.set()
         self._scheduler.shutdown(wait=True)
         self._run_leased("recovery", self._recovery)
         self._give_up(*JOBS)
 
     def hand_over(self) -> None:
         """Begin no job from now on; the leases are given back, that of a running job at its end."""
+        self._ends.set()
         with self._turn:
             self._hands_over = True
             idle = [job for job in JOBS if job not in self._running]
@@ -174,7 +178,7 @@ class Scheduler:
         record_inputs(self._database, now=int(time.time()))
 
     def _sum_regions(self) -> None:
-        self._regions.run(now=int(time.time()), took_s=time.monotonic)
+        self._regions.run(now=int(time.time()), pace=Pace(self._ends.wait))
 
     def _copy_log(self) -> None:
         with suppress(sa.exc.SQLAlchemyError):

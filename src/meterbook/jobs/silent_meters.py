@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from meterbook import daybook
 from meterbook.domain.local_days import day_bounds, day_number, local_day, numbered_day, time_zone
 from meterbook.domain.readings import HALF_HOUR_S
+from meterbook.jobs.pace import Pace
 from meterbook.ledger import decode_intervals
 from meterbook.rollups.changes import is_counted
 from meterbook.rollups.sums import NO_REGION
@@ -36,9 +37,9 @@ _AT_ONCE = 5_000
 _PART = 10_000  # channels; their transaction takes some 20 ms if all of them fell silent
 
 
-def find_silent_meters(database: Database, *, silent_intervals: int, now: int) -> int:
+def find_silent_meters(database: Database, *, silent_intervals: int, now: int, pace: Pace) -> int:
     """
-    Find the channels without a reading in the last intervals, and return how many there are.
+    Find the channels without a reading in the last intervals, and return how many are known.
 
     :param silent_intervals: how many half-hours without a reading make a meter silent.
     """
@@ -53,6 +54,8 @@ def find_silent_meters(database: Database, *, silent_intervals: int, now: int) -
         _forget(connection, spoke)
     look_back = LAST_SEEN_MAX
     for first in range(1, newest_id + 1, _PART):
+        if not pace.may_go_on():
+            break
         part = ChannelRange(first, first + _PART - 1)
         with database.reading() as connection:
             candidates = _not_in_daybook(connection, slots, part)

@@ -33,6 +33,11 @@ from meterbook.storage.rollup_tables import region_day_changes, region_days
 from meterbook.storage.tables import channels, ledger
 
 ACTIVE_ENERGY = "active_energy"
+# Which channels count: what customers used, by the interval.
+COUNTED = (
+    f"channels.measurement = '{ACTIVE_ENERGY}' AND channels.flow = {int(Flow.IMPORT)}"
+    f" AND channels.counting = {int(Counting.INTERVAL)}"
+)
 _COLUMNS = (*KEY_NAMES, *SUM_NAMES)
 _SETTLE_LOCK = 0x4D425255  # "MBRU": one transaction at a time moves changes
 _CHANGES_AT_ONCE = 5_000
@@ -78,19 +83,14 @@ def counted_channels(connection: sa.Connection, channel_ids: Collection[int]) ->
         SELECT channels.id, coalesce(meter_points.region, '{NO_REGION}')
         FROM {source} CROSS JOIN channels CROSS JOIN meter_points
         WHERE channels.id = batch.channel_id AND meter_points.id = channels.meter_point_id
-          AND channels.measurement = '{ACTIVE_ENERGY}' AND channels.flow = {int(Flow.IMPORT)}
-          AND channels.counting = {int(Counting.INTERVAL)}
+          AND {COUNTED}
     """  # noqa: S608 built from our own names only
     return {row[0]: row[1] for row in connection.execute(sa.text(statement), parameters)}
 
 
-def is_counted() -> sa.ColumnElement[bool]:
-    """Say which channels count: what customers used, by the interval."""
-    return sa.and_(
-        channels.c.measurement == ACTIVE_ENERGY,
-        channels.c.flow == int(Flow.IMPORT),
-        channels.c.counting == int(Counting.INTERVAL),
-    )
+def is_counted() -> sa.TextClause:
+    """Say which channels count, for a statement made of parts."""
+    return sa.text(COUNTED)
 
 
 def move_meter_point(
