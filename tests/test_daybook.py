@@ -10,8 +10,9 @@ from meterbook.daybook import Recorded, record_new_packets, record_readings
 from meterbook.daybook.recording import PacketRow
 from meterbook.domain.readings import Reading
 from meterbook.intake.packet_fields import Packet
+from meterbook.registry.meters import set_meter_key
 from meterbook.storage.database import Database
-from meterbook.storage.tables import daybook, installations, meters, superseded_readings
+from meterbook.storage.tables import daybook, installations, superseded_readings
 
 
 def test_two_processes_that_store_different_values_in_one_millisecond_keep_both(
@@ -39,9 +40,10 @@ def test_of_a_batch_of_any_size_what_needs_no_second_look_is_stored(
 ) -> None:
     numbers = [*range(1, count + 1), *range(KEYED + 1, KEYED + 4)]
     record_packets(database, [Packet(number, STARTS_AT - 1740, 1) for number in numbers])
-    keyed = meters.c.meter_id > KEYED
+    keyed = [number for number in numbers if number > KEYED]
     with database.writing() as connection:
-        connection.execute(sa.update(meters).where(keyed).values(key_hash="right"))
+        for number in keyed:
+            set_meter_key(connection, meter_id=number, key_hash="right")
         connection.execute(sa.update(installations).values(installed_at=STARTS_AT - 1800))
     rows = [(number, STARTS_AT, 10 * number, None) for number in range(1, count + 1)]
     assert stored(database, rows) == {(number, 10 * number) for number in range(1, count + 1)}

@@ -34,6 +34,7 @@ from meterbook.storage.tables import (
     daybook,
     installations,
     ledger,
+    meter_keys,
     meters,
 )
 
@@ -138,7 +139,7 @@ def test_a_foreign_name_gets_a_meter_that_takes_no_packets(
     assert sum(energy for energy, _ in given.values()) == 589_172
     with database.reading() as connection:
         assert names_of(connection, meter_id=900_000_001) == [("nmi", "NMI1234567")]
-        assert connection.scalar(sa.select(meters.c.key_hash)) == "no packets"
+        assert connection.scalar(sa.select(meter_keys.c.key_hash)) == "no packets"
     again = stored(database, folder / "Example_NEM12_month_solar.csv")
     assert (again.new_days, again.revised_days, again.series[0].is_new) == (0, 0, False)
 

@@ -62,16 +62,17 @@ def record_new_packets(
 
 @lru_cache
 def _new_packets_statement(dialect_name: str) -> sa.TextClause:
-    # CROSS JOIN fixes SQLite's order: batch first, then two look-ups by key for each packet.
+    # CROSS JOIN fixes SQLite's order: batch first, then look-ups by key for each packet.
     return sa.text(f"""
         INSERT INTO daybook (starts_at, channel_id, amount, quality, received_at_ms)
         SELECT batch.starts_at, installations.channel_id, batch.energy_wh, {int(Quality.RAW)},
                CAST(:received_at_ms AS bigint)
         FROM {batch_source(dialect_name, columns=_PACKET_COLUMNS)}
-        CROSS JOIN meters CROSS JOIN installations
-        WHERE meters.meter_id = batch.meter_id
-          AND meters.key_hash IS NOT DISTINCT FROM batch.key_hash
-          AND installations.meter_id = batch.meter_id
+        CROSS JOIN installations
+        WHERE installations.meter_id = batch.meter_id
+          AND batch.key_hash IS NOT DISTINCT FROM (
+              SELECT meter_keys.key_hash FROM meter_keys
+              WHERE meter_keys.meter_id = batch.meter_id)
           AND installations.installed_at <= batch.starts_at
           AND installations.removed_at > batch.starts_at
           AND installations.grid_offset_s = :grid_offset_s

@@ -14,7 +14,7 @@ from meterbook.domain.meter_ids import METER_ID_MAX, MeterIdError, meter_id
 from meterbook.registry.meters import add_meters
 from meterbook.storage.dialects import hold_until_commit, insert_rows
 from meterbook.storage.file_tables import foreign_ids
-from meterbook.storage.tables import meters
+from meterbook.storage.tables import meter_keys, meters
 
 FIRST_NUMBER = 900_000_001
 _LOCK_NUMBER = 0x4D424649  # "MBFI": one transaction at a time gives out numbers
@@ -89,11 +89,7 @@ def add_named_meters(
     hold_until_commit(connection, lock_number=_LOCK_NUMBER)
     numbers = _free_numbers(connection, len(wanted))
     add_meters(connection, numbers, zone=zone, now=now)
-    for begin in range(0, len(numbers), _NAMES_AT_ONCE):
-        some = numbers[begin : begin + _NAMES_AT_ONCE]
-        connection.execute(
-            sa.update(meters).where(meters.c.meter_id.in_(some)).values(key_hash=_NOBODYS_KEY)
-        )
+    insert_rows(connection, meter_keys, [(number, _NOBODYS_KEY) for number in numbers])
     named = dict(zip(wanted, numbers, strict=True))
     name_meters(connection, named, now=now)
     return named

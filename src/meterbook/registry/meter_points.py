@@ -20,6 +20,7 @@ from meterbook.storage.tables import (
     daybook,
     installations,
     ledger,
+    meter_keys,
     meter_points,
     meters,
 )
@@ -48,7 +49,7 @@ _COLUMNS = (
     meter_points.c.name,
     meter_points.c.region,
     meter_points.c.zone,
-    meters.c.key_hash.is_not(None).label("has_key"),
+    sa.exists().where(meter_keys.c.meter_id == meters.c.meter_id).label("has_key"),
     meters.c.first_seen_at,
 )
 _FROM = meter_points.join(installations, installations.c.meter_point_id == meter_points.c.id).join(

@@ -18,6 +18,7 @@ from meterbook.storage.tables import (
     ALWAYS_BEFORE,
     channels,
     installations,
+    meter_keys,
     meter_points,
     meters,
 )
@@ -59,11 +60,12 @@ def installations_of(
     rows = [(meter_id,) for meter_id in sorted(set(meter_ids))]
     source, parameters = batch(connection, columns={"meter_id": "bigint"}, rows=rows)
     statement = f"""
-        SELECT meters.meter_id, meters.key_hash, installed_at, removed_at, meter_point_id,
-               channel_id, grid_offset_s
-        FROM {source} CROSS JOIN meters CROSS JOIN installations
-        WHERE meters.meter_id = batch.meter_id AND installations.meter_id = batch.meter_id
-        ORDER BY meters.meter_id, installed_at
+        SELECT installations.meter_id, meter_keys.key_hash, installed_at, removed_at,
+               meter_point_id, channel_id, grid_offset_s
+        FROM {source} CROSS JOIN installations
+        LEFT JOIN meter_keys ON meter_keys.meter_id = installations.meter_id
+        WHERE installations.meter_id = batch.meter_id
+        ORDER BY installations.meter_id, installed_at
     """  # noqa: S608 built from our own names only
     found: dict[int, list[Installation]] = {}
     for row in connection.execute(sa.text(statement), parameters):
@@ -79,8 +81,8 @@ def refused_meters(
     source, parameters = batch(connection, columns={"meter_id": "bigint"}, rows=rows)
     statement = f"""
         SELECT batch.meter_id FROM {source}
-        LEFT JOIN meters ON meters.meter_id = batch.meter_id
-        WHERE meters.key_hash IS DISTINCT FROM CAST(:key_hash AS text)
+        LEFT JOIN meter_keys ON meter_keys.meter_id = batch.meter_id
+        WHERE meter_keys.key_hash IS DISTINCT FROM CAST(:key_hash AS text)
     """  # noqa: S608 built from our own names only
     return set(connection.scalars(sa.text(statement), parameters | {"key_hash": key_hash}))
 
@@ -197,8 +199,13 @@ def set_meter_key(connection: sa.Connection, *, meter_id: int, key_hash: str | N
 
     :raises UnknownMeterError: if there is no such meter.
     """
-    done = connection.execute(
-        sa.update(meters).where(meters.c.meter_id == meter_id).values(key_hash=key_hash)
-    )
-    if not done.rowcount:
+    if not connection.scalar(sa.select(sa.exists().where(meters.c.meter_id == meter_id))):
         raise UnknownMeterError(meter_id=meter_id)
+    if key_hash is None:
+        connection.execute(sa.delete(meter_keys).where(meter_keys.c.meter_id == meter_id))
+        return
+    statement = sa.text("""
+        INSERT INTO meter_keys (meter_id, key_hash) VALUES (:meter_id, :key_hash)
+        ON CONFLICT (meter_id) DO UPDATE SET key_hash = excluded.key_hash
+    """)
+    connection.execute(statement, {"meter_id": meter_id, "key_hash": key_hash})

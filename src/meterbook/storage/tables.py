@@ -87,8 +87,16 @@ meters = sa.Table(
     "meters",
     metadata,
     sa.Column("meter_id", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("key_hash", sa.Text),  # null: no key, trusted networks only
     sa.Column("first_seen_at", sa.BigInteger, nullable=False),
+)
+
+# Of a meter that has one: without it, packets are taken from trusted networks only. By itself, so
+# that a packet of a meter without one looks into few rows.
+meter_keys = sa.Table(
+    "meter_keys",
+    metadata,
+    sa.Column("meter_id", sa.ForeignKey("meters.meter_id"), primary_key=True, autoincrement=False),
+    sa.Column("key_hash", sa.Text, nullable=False),  # SHA-256
 )
 
 # A meter at a meter point for a time; a packet goes to the channel of its own time.
