@@ -22,8 +22,10 @@ from meterbook.serving.accepting import HANDSHAKE_S_MAX, SPREAD, Accepting, Crow
 from servers import COMMAND, Server, running_server
 
 CONNECTIONS = 64
+A_FEW = 12  # that a program keeps open
 ROUNDS = 2
 GAP_S = 0.02  # whoever is woken first would get them all
+GONE_S = 0.3  # until a worker has told the others who has left it
 WAIT_S_MAX = 20
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: meterbook\r\n\r\n"
 
@@ -45,13 +47,13 @@ def sockets_of(server: Server) -> list[int]:
 
 
 @contextmanager
-def many_connections(server: Server) -> Iterator[list[socket.socket]]:
+def many_connections(server: Server, *, count: int, gap_s: float) -> Iterator[list[socket.socket]]:
     """Give connections that were opened one after the other, and are all answered."""
     with ExitStack() as opened:
         lines = []
-        for _ in range(CONNECTIONS):
+        for _ in range(count):
             lines.append(opened.enter_context(connected(server)))
-            time.sleep(GAP_S)
+            time.sleep(gap_s)
         for line in lines:
             line.sendall(LIVE)
         for line in lines:
@@ -60,19 +62,22 @@ def many_connections(server: Server) -> Iterator[list[socket.socket]]:
         yield lines
 
 
-def shares(server: Server) -> list[int]:
-    """Return how many of many connections each worker got, and has with its other sockets."""
-    with many_connections(server):
-        return sockets_of(server)
+def shares(server: Server, *, count: int = CONNECTIONS, gap_s: float = GAP_S) -> list[int]:
+    """Return how many sockets more each worker has while it has its share of connections."""
+    time.sleep(GONE_S)
+    before = sockets_of(server)
+    with many_connections(server, count=count, gap_s=gap_s):
+        return [more - less for more, less in zip(sockets_of(server), before, strict=False)]
 
 
 def test_three_workers_get_their_shares_and_so_does_the_heir_of_a_dead_one(server: Server) -> None:
     for kills in (1, 0):
         ends = time.monotonic() + WAIT_S_MAX
-        while len(got := shares(server)) < 3 or min(got) < SPREAD:  # until all let people in
+        while len(got := shares(server)) < 3 or min(got) <= 0:  # until all let people in
             assert time.monotonic() < ends, got
         for _ in range(ROUNDS):
             assert min(shares(server)) > CONNECTIONS / 6
+            assert min(shares(server, count=A_FEW, gap_s=0)) > A_FEW / 6
         for pid in workers(server.process.pid)[:kills]:
             kill(pid)
 

@@ -5,7 +5,7 @@ The kernel wakes all of them, in the same order each time, and the first takes i
 worker gets nearly every connection, and keeps it, because clients keep theirs: of 64 that came
 20 ms apart, 62 and more. So each worker says in shared memory how many it has, and one that has
 clearly more than another leaves the next to that one for a moment, and takes it if it is still
-there.
+there; the one that waits in vain again and again takes more each time.
 
 Whoever is still at its TLS handshake counts, too; so a single worker that speaks TLS uses this.
 """
@@ -22,8 +22,9 @@ from meterbook.stopping import has_left_queue
 
 HANDSHAKE_S_MAX = 30  # of TLS: a small meter on a slow line takes seconds for it
 PATIENCE_S = 0.005  # for the one that has fewer; it may be busy, or stopped
-SPREAD = 8  # how many more is not clearly more, and how many are let in at once
+SPREAD = 2  # how many more is not clearly more: programs keep a few connections, not hundreds
 SPREAD_SHARE = 8  # of many, an eighth
+AT_ONCE = 8  # let in before anything else is done
 FULL_S = 0.1  # until the next try, when there is no room for another open file
 _ABSENT = -1
 
@@ -83,7 +84,8 @@ class Accepting:
         self._connections_max = connections_max
         self._beginning: set[asyncio.Task[None]] = set()
         self._later: asyncio.TimerHandle | None = None
-        self._has_waited = False
+        self._in_vain = 0  # times in a row that others were waited for
+        self._left_over = 0  # connections that they did not take
         self._is_full = False
         self._loop = asyncio.get_running_loop()
         listening.settimeout(0)
@@ -116,18 +118,25 @@ class Accepting:
         if has_left_queue():
             return
         self._loop.add_reader(self._listening, self._look)
+        if self._left_over:
+            self._look()  # now: were they taken, the next is not one of them
 
     def _look(self) -> None:
-        self.note()
-        if self._crowd.has_more(self._number) and not self._has_waited:
-            self._has_waited = True
-            self._look_again_in(PATIENCE_S)
-            return
-        self._has_waited = False
-        for _ in range(SPREAD):
+        for _ in range(AT_ONCE):
+            self.note()
+            if not self._crowd.has_more(self._number):
+                self._in_vain = self._left_over = 0
+            elif self._left_over:
+                self._left_over -= 1
+            else:
+                self._left_over = min(2**self._in_vain, AT_ONCE)
+                self._in_vain += 1
+                self._look_again_in(PATIENCE_S)
+                return
             try:
                 connection, _address = self._listening.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                self._in_vain = self._left_over = 0
                 return
             except OSError as error:
                 if not self._is_full:
