@@ -2,16 +2,20 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import aiomqtt
 import pytest
 
+from brokers import Mosquitto, running_broker
 from meterbook.inputs import pool
 from meterbook.inputs.deliveries import Announcement, Delivery
 from meterbook.intake.wire import mqtt
 from meterbook.intake.wire.known_devices import KnownDevices
 from meterbook.intake.wire.mqtt import MqttIntake
+from meterbook.intake.wire.mqtt_client import KEEPALIVE_S, Connection
 from meterbook.intake.wire.mqtt_start import mqtt_plan
 from meterbook.storage.database import Database
 
@@ -55,6 +59,44 @@ def test_a_session_that_breaks_unexpectedly_is_followed_by_another(
         await asyncio.gather(listening, return_exceptions=True)
 
     asyncio.run(work())
+
+
+def test_a_lost_broker_is_noticed_though_the_event_loop_has_let_go_of_its_socket(
+    sqlite_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Connection] = []
+
+    class Noted(Connection):
+        def __init__(self, *arguments: Any, **more: Any) -> None:
+            super().__init__(*arguments, **more)
+            opened.append(self)
+
+    monkeypatch.setattr(mqtt, "Connection", Noted)
+    unused: Any = None
+
+    async def work(broker: Mosquitto) -> None:
+        plan, _ = mqtt_plan(
+            url=broker.url, client_id="c", ca_file="", topics="t", prefix="p",
+            discovery_prefix="d", publish_meters="",
+        )  # fmt: skip
+        listener = MqttIntake(
+            plan, deliveries=unused, packets=unused, limits=unused, may_run=lambda: True,
+            known=KnownDevices(sqlite_database, scheme="mqtt", default_zone=UTC),
+            publish=_publish_nothing,
+        )  # fmt: skip
+        session = asyncio.create_task(listener._session())
+        async with asyncio.timeout(KEEPALIVE_S / 2):  # before a ping would find out
+            while not (opened and opened[0]._client.is_connected()):  # noqa: ASYNC110 no event tells
+                await asyncio.sleep(0.01)
+            found = opened[0]._client.socket()
+            assert found is not None
+            asyncio.get_running_loop().remove_reader(found.fileno())
+            await asyncio.to_thread(broker.stop)
+            with pytest.raises(aiomqtt.MqttError):
+                await session
+
+    with running_broker(tmp_path) as broker:
+        asyncio.run(work(broker))
 
 
 def test_a_kept_announcement_whose_topic_no_broker_bears_is_passed_over(

@@ -38,6 +38,7 @@ SCHEME = "mqtt"
 IN_FLIGHT_MAX = 1_000  # messages between receipt and commit
 PAUSE_S_MIN, PAUSE_S_MAX = 1.0, 60.0
 LEASE_CHECK_S = 4.0
+LOOK_S = 1.0  # at the connection
 LEASE_S = 12  # a process that was killed is followed after at most that
 Publish = Callable[[str, bytes], Awaitable[None]]
 _log = structlog.get_logger()
@@ -114,6 +115,7 @@ class MqttIntake:
             aside = [
                 asyncio.ensure_future(self._publish(connection.publish_retained)),
                 asyncio.create_task(self._keep_lease()),
+                asyncio.create_task(_watch(connection)),
                 asyncio.create_task(self._subscribe(connection, status)),
                 asyncio.create_task(self._listen(connection)),
             ]
@@ -234,6 +236,12 @@ class MqttIntake:
     def _remember(self, sensor: Sensor) -> None:
         known = self._sensors.setdefault(sensor.state_topic, {})
         known[sensor.device, sensor.name] = sensor
+
+
+async def _watch(connection: Connection) -> None:
+    while True:
+        await asyncio.sleep(LOOK_S)
+        connection.require_broker()
 
 
 async def _until_stored(add: Callable[[], Awaitable[Outcome | Answer]]) -> Outcome | Answer:

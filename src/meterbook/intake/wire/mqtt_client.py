@@ -85,6 +85,19 @@ class Connection(aiomqtt.Client):
         if message.qos:
             self._client.ack(message.mid, message.qos)
 
+    def require_broker(self) -> None:
+        """
+        Look at the socket by ourselves, because the event loop may have let go of it.
+
+        A connection that is reset while an acknowledgement waits to be written can leave neither a
+        reader nor a writer behind; paho would notice with its next pings, a minute later.
+
+        :raises aiomqtt.MqttError: if the connection is lost.
+        """
+        outcome = self._client.loop_read()
+        if outcome:
+            raise aiomqtt.MqttError(f"the connection is lost: {outcome.name}")
+
     async def publish_retained(self, topic: str, payload: bytes) -> None:
         """Publish for everybody, also for those who subscribe later."""
         await self.publish(topic, payload, qos=1, retain=True)
