@@ -30,6 +30,8 @@ from services import need, program
 from statements import Statement, faults
 
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
+MEMORY = Path("/dev/shm")  # noqa: S108 folders of our own are made in it
+MEMORY_BYTES_MIN = 4 << 30  # for the databases of every worker
 _TEMPLATE = "meterbook_template"
 _DISTRIBUTED_TEMPLATE = "meterbook_distributed_template"
 # Schemathesis loads it, with settings of its own in the environment.
@@ -59,7 +61,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def postgres_server() -> Iterator[str]:
     """Give the socket folder of a PostgreSQL server in a temporary folder, fsync on."""
     need(program("postgres") and program("initdb"), "PostgreSQL")
-    folder = Path(tempfile.mkdtemp(prefix="meterbook-pg-"))
+    folder = Path(tempfile.mkdtemp(prefix="meterbook-pg-", dir=_memory_folder()))
     user = "postgres" if os.geteuid() == 0 else None
     if user:
         shutil.chown(folder, user)
@@ -256,6 +258,13 @@ def second_database(sqlite_template: Path, tmp_path: Path) -> Iterator[Database]
     opened = Database(f"sqlite:///{file}")
     yield opened
     opened.close()
+
+
+def _memory_folder() -> Path | None:
+    """Return where files are in memory, if there is room: making a database takes half as long."""
+    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_BYTES_MIN:
+        return MEMORY
+    return None
 
 
 def _postgres_url(folder: str, name: str) -> str:

@@ -59,15 +59,15 @@ def sum_open_days(database: Database, *, marks: Marks, now: int, pace: Pace) -> 
         rows: dict[tuple[int, str], list[tuple[object, ...]]] = {}
         with database.reading() as connection:
             open_day = lru_cache(partial(_open_day, connection))
-            while waiting and not pace.is_over():
+            is_over = False
+            while waiting and not is_over:
                 start, day, zone = waiting.pop()
                 opened_day = open_day(day, zone)
-                if opened_day is None:
-                    continue
-                mark = _mark(connection, opened_day, start)
-                if found.get((start, zone)) != mark:
+                mark = _mark(connection, opened_day, start) if opened_day else None
+                if opened_day and mark and found.get((start, zone)) != mark:
                     rows[start, zone] = _summed(connection, opened_day, start, now=now)
                     found[start, zone] = mark
+                is_over = pace.is_over()  # after one at least, however slow the database is
         _replace(database, rows)
         if not pace.may_go_on():
             break

@@ -6,6 +6,7 @@ leases while it lives, and another one has them within a minute of its death. A 
 logged, counted and tried again at its next time.
 """
 
+import logging
 import os
 import secrets
 import threading
@@ -74,6 +75,8 @@ class Scheduler:
         self._ends = threading.Event()  # long work stops where it is
         self._running: set[str] = set()
         self._turn = threading.Lock()  # held where a job begins, ends, or the hand-over begins
+        # A run that lasts longer than its interval is no news: work at a pace may.
+        logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
         self._scheduler = SteadyScheduler(timezone="UTC", job_defaults=JOB_DEFAULTS)
 
     def __enter__(self) -> Self:
