@@ -84,8 +84,8 @@ class Accepting:
         self._connections_max = connections_max
         self._beginning: set[asyncio.Task[None]] = set()
         self._later: asyncio.TimerHandle | None = None
-        self._in_vain = 0  # times in a row that others were waited for
-        self._left_over = 0  # connections that they did not take
+        self._in_vain = 0  # connections to take after waiting for others, twice as many each time
+        self._left_over = 0  # of them
         self._is_full = False
         self._loop = asyncio.get_running_loop()
         listening.settimeout(0)
@@ -129,8 +129,8 @@ class Accepting:
             elif self._left_over:
                 self._left_over -= 1
             else:
-                self._left_over = min(2**self._in_vain, AT_ONCE)
-                self._in_vain += 1
+                self._in_vain = min(2 * self._in_vain, AT_ONCE) or 1
+                self._left_over = self._in_vain
                 self._look_again_in(PATIENCE_S)
                 return
             try:
