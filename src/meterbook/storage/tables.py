@@ -90,8 +90,7 @@ meters = sa.Table(
     sa.Column("first_seen_at", sa.BigInteger, nullable=False),
 )
 
-# Of a meter that has one: without it, packets are taken from trusted networks only. By itself, so
-# that a packet of a meter without one looks into few rows.
+# A meter without one is believed in trusted networks only, and its packets look into few rows here.
 meter_keys = sa.Table(
     "meter_keys",
     metadata,
