@@ -1,6 +1,7 @@
 """The scheduler: what it does at the end, and that a job that fails ends nothing else."""
 
 import json
+import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,10 +11,15 @@ import sqlalchemy as sa
 
 from books import record_packets
 from meterbook.intake.packet_fields import Packet
+from meterbook.jobs import pace as pacing
 from meterbook.jobs import scheduler
+from meterbook.jobs.pace import Pace
+from meterbook.jobs.regions import RegionUpkeep
 from meterbook.jobs.scheduler import JOB_RUNS, Scheduler
 from meterbook.storage.database import Database
 from meterbook.storage.tables import job_leases
+
+WAIT_S_MAX = 30
 
 
 def scheduler_of(database: Database, folder: Path) -> Scheduler:
@@ -61,3 +67,32 @@ def test_a_run_that_begins_late_is_not_left_out(database: Database, tmp_path: Pa
         jobs = running._scheduler.get_jobs()
         assert jobs
         assert all(job.misfire_grace_time is None for job in jobs)
+
+
+@pytest.mark.parametrize("hands_over", [False, True])
+def test_work_that_rests_ends_with_its_process(
+    sqlite_database: Database,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    hands_over: bool,
+) -> None:
+    monkeypatch.setattr(scheduler, "FIRST_REGIONS_S", 0)
+    monkeypatch.setattr(pacing, "REST", 1_000_000)
+    rests, ended = threading.Event(), threading.Event()
+
+    def work(_upkeep: RegionUpkeep, *, now: int, pace: Pace) -> None:
+        assert now
+        pace.begin()
+        while not pace.is_over():
+            pass
+        rests.set()
+        assert not pace.may_go_on()
+        ended.set()
+
+    monkeypatch.setattr(RegionUpkeep, "run", work)
+    with scheduler_of(sqlite_database, tmp_path) as started:
+        assert rests.wait(WAIT_S_MAX)
+        if hands_over:
+            started.hand_over()
+            assert ended.wait(WAIT_S_MAX)
+    assert ended.is_set()

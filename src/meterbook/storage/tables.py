@@ -95,7 +95,7 @@ meter_keys = sa.Table(
     "meter_keys",
     metadata,
     sa.Column("meter_id", sa.ForeignKey("meters.meter_id"), primary_key=True, autoincrement=False),
-    sa.Column("key_hash", sa.Text, nullable=False),  # SHA-256
+    sa.Column("key_hash", sa.Text, nullable=False),  # SHA-256, or what no key has
 )
 
 # A meter at a meter point for a time; a packet goes to the channel of its own time.

@@ -90,7 +90,7 @@ class Connection(aiomqtt.Client):
         Look at the socket by ourselves, because the event loop may have let go of it.
 
         A connection that is reset while an acknowledgement waits to be written can leave neither a
-        reader nor a writer behind; paho would notice with its next pings, a minute later.
+        reader nor a writer behind; paho would notice with its next pings only.
 
         :raises aiomqtt.MqttError: if the connection is lost.
         """
