@@ -1,5 +1,7 @@
 """Statements that are transactions of their own, also when the database was away."""
 
+import threading
+
 import pytest
 import sqlalchemy as sa
 
@@ -42,5 +44,48 @@ def test_a_connection_that_was_ended_meanwhile_is_replaced(database: Database) -
             """)
         ).all()
     assert any(ended)
+    assert database.run_alone(_REMEMBER, {"job": "two"}) == 1
+    assert jobs(database) == ["one", "two"]
+
+
+def test_a_stream_of_statements_lets_others_write(database: Database) -> None:
+    is_over = threading.Event()
+    stream = threading.Thread(target=run_without_a_pause, args=[database, is_over])
+    stream.start()
+    try:
+        for number in range(20):
+            with database.writing() as connection:
+                connection.execute(_REMEMBER, {"job": str(number)})
+    finally:
+        is_over.set()
+        stream.join()
+    assert {str(number) for number in range(20)} <= {*jobs(database)}
+
+
+def run_without_a_pause(database: Database, is_over: threading.Event) -> None:
+    number = 0
+    while not is_over.is_set():
+        number += 1
+        database.run_alone(_REMEMBER, {"job": f"of the stream {number}"})
+
+
+def test_a_transaction_and_a_statement_do_not_mix(sqlite_database: Database) -> None:
+    stored: list[int] = []
+    with sqlite_database.writing() as connection:
+        connection.execute(_REMEMBER, {"job": "rolled back"})
+        waiting = threading.Thread(
+            target=lambda: stored.append(sqlite_database.run_alone(_REMEMBER, {"job": "stays"}))
+        )
+        waiting.start()
+        waiting.join(0.05)
+        assert stored == []
+        connection.rollback()
+    waiting.join()
+    assert (stored, jobs(sqlite_database)) == ([1], ["stays"])
+
+
+def test_a_database_that_was_closed_is_opened_again(database: Database) -> None:
+    database.run_alone(_REMEMBER, {"job": "one"})
+    database.close()
     assert database.run_alone(_REMEMBER, {"job": "two"}) == 1
     assert jobs(database) == ["one", "two"]

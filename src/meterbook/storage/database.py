@@ -1,13 +1,13 @@
 """
 The database: one engine that reads, one that writes.
 
-SQLite has one writer at a time. Its write engine therefore has one connection, and waiting for
-that connection is the queue: fair, in this process, and without SQLITE_BUSY. Other processes wait
-in SQLite's own busy timeout. PostgreSQL uses the same two names with ordinary pools.
+SQLite has one writer at a time. Its write engine therefore has one connection, and who wants it
+waits for its turn: fair, in this process, and without SQLITE_BUSY. Other processes wait in
+SQLite's own busy timeout. PostgreSQL uses the same two names with ordinary pools.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from sqlite3 import Error as SqliteError
@@ -19,6 +19,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from meterbook.storage.dialects import DISTRIBUTED, as_database_error, is_distributed
+from meterbook.storage.turns import Turns
 
 BUSY_TIMEOUT_MS = 30_000  # longer than any of our transactions, short enough to name a stuck one
 PAGE_CACHE_KIB = 65_536  # keeps the right edge of the daybook of a million meters in memory
@@ -64,6 +65,8 @@ class Database:
         self.url = parsed
         self.is_sqlite = parsed.drivername == "sqlite"
         self.durable = durable
+        self._turns = Turns(patience_s=BUSY_TIMEOUT_MS / 1000)  # to write to SQLite
+        self._writing: SqliteConnection | None = None
         if self.is_sqlite:
             if not parsed.database or parsed.database == ":memory:":
                 raise DatabaseUrlError("METERBOOK_DATABASE: SQLite needs a file")
@@ -72,6 +75,7 @@ class Database:
             )
             self._writer = _sqlite_engine(parsed, pool_size=1, writes=True, durable=durable)
             self._alone = self._writer
+            event.listen(self._writer, "connect", self._remember_writing)
         else:
             self._reader = self._writer = _postgres_engine(parsed, readers_max, durable=durable)
             self._alone = _postgres_engine(parsed, _ALONE_MAX, durable=durable, alone=True)
@@ -113,7 +117,8 @@ class Database:
         :param serial: what the transaction read may not change before it commits; it fails
             instead (on PostgreSQL, see `is_conflict`). SQLite is always serial.
         """
-        with self._writer.connect() as connection, connection.begin():
+        turn = self._turns if self.is_sqlite else nullcontext()
+        with turn, self._writer.connect() as connection, connection.begin():
             if serial and not self.is_sqlite:
                 connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             yield connection
@@ -142,14 +147,17 @@ class Database:
             return connection.execute(statement, parameters).rowcount
 
     def _run_alone_on_sqlite(self, statement: str, parameters: Mapping[str, object]) -> int:
-        pooled = self._writer.raw_connection()
-        try:
-            direct: Any = pooled.driver_connection
-            return int(direct.execute(statement, parameters).rowcount)
-        except SqliteError as error:
-            raise as_database_error(self._writer.dialect, statement, error) from error
-        finally:
-            pooled.close()
+        with self._turns:
+            if self._writing is None:
+                self._writer.raw_connection().close()
+            direct: Any = self._writing  # of whoever has the turn
+            try:
+                return int(direct.execute(statement, parameters).rowcount)
+            except SqliteError as error:
+                raise as_database_error(self._writer.dialect, statement, error) from error
+
+    def _remember_writing(self, connection: SqliteConnection, _record: Any) -> None:
+        self._writing = connection
 
     @contextmanager
     def beside_writer(self) -> Iterator[sa.Connection]:
@@ -181,6 +189,7 @@ class Database:
 
     def close(self) -> None:
         """Close every connection."""
+        self._writing = None
         for engine in (self._reader, self._writer, self._alone):
             engine.dispose()
 
