@@ -13,7 +13,6 @@ clients came to wait for the same call, and each thread for the other: a third o
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
-from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -49,7 +48,11 @@ class Gathering(Generic[Item, Result]):
         self._answer = answer
         self._queue_max = queue_max
         self._batch_max = batch_max
-        self._queue: SimpleQueue[tuple[Item, Told[Result]] | None] = SimpleQueue()
+        # One thread appends, the other takes from the front: single steps of the interpreter.
+        self._waiting: list[tuple[Item, Told[Result]]] = []
+        self._bell = threading.Lock()  # locked: nobody has rung since the thread last looked
+        self._bell.acquire()
+        self._is_over = False
         self._unanswered = 0
         self._is_idle = asyncio.Event()
         self._is_idle.set()
@@ -59,7 +62,7 @@ class Gathering(Generic[Item, Result]):
     @property
     def waiting(self) -> int:
         """How many items wait for their call."""
-        return self._queue.qsize()
+        return len(self._waiting)
 
     async def add(self, item: Item) -> Result:
         """
@@ -89,8 +92,9 @@ class Gathering(Generic[Item, Result]):
 
         :raises QueueFullError: if too many wait; nothing was done, and nothing will be called.
         """
-        if self.waiting >= self._queue_max:
-            raise QueueFullError(f"{self.waiting} wait already")
+        waiting = self._waiting
+        if len(waiting) >= self._queue_max:
+            raise QueueFullError(f"{len(waiting)} wait already")
         if self._thread is None:
             self._thread = threading.Thread(
                 target=self._work,
@@ -99,24 +103,33 @@ class Gathering(Generic[Item, Result]):
                 daemon=True,
             )
             self._thread.start()
+        if not self._unanswered:
+            self._is_idle.clear()
         self._unanswered += 1
-        self._is_idle.clear()
-        self._queue.put((item, then))
+        waiting.append((item, then))
+        self._ring()
 
     async def close(self) -> None:
         """Wait until everything that was added is answered."""
         while self._unanswered:  # whoever is answered may ask again before we are woken
             await self._is_idle.wait()
         if self._thread is not None:
-            self._queue.put(None)
+            self._is_over = True
+            self._ring()
             self._thread.join()
-            self._thread = None
+            self._thread, self._is_over = None, False
+
+    def _ring(self) -> None:
+        if self._bell.locked():
+            self._bell.release()
 
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
-        while (first := self._queue.get()) is not None:
-            more = min(self.waiting, self._batch_max - 1)
-            # None comes only once all are answered, so it is not among them.
-            batch = [first, *(self._queue.get() for _ in range(more))]
+        while not self._is_over:
+            batch = self._waiting[: self._batch_max]
+            if not batch:
+                self._bell.acquire()
+                continue
+            del self._waiting[: len(batch)]
             items, told = zip(*batch, strict=True)
             results: Sequence[Result | Exception] | Exception
             try:

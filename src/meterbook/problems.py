@@ -47,7 +47,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     """A whole HTTP answer."""
 
     status: int
-    headers: Sequence[tuple[bytes, bytes]]
+    headers: tuple[tuple[bytes, bytes], ...]
     """Without its length."""
     body: bytes
 
@@ -55,7 +55,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 def problem_answer(document: Problem, *, headers: Mapping[bytes, bytes] | None = None) -> Answer:
     """Return the document as a whole answer."""
     kind = {b"content-type": PROBLEM_JSON.encode()}
-    given = list((kind | dict(headers or {})).items())
+    given = tuple((kind | dict(headers or {})).items())
     return Answer(document.status, given, msgspec.json.encode(document))
 
 

@@ -1,6 +1,7 @@
 """Group commit: gathers while a commit is in flight, and answers each with its own result."""
 
 import asyncio
+import random
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -232,5 +233,32 @@ def test_an_end_waits_for_what_its_last_answer_asked_for() -> None:
             async with asyncio.timeout(10):
                 await commits.close()
             assert told == [1, 2]
+
+    asyncio.run(main())
+
+
+def test_however_fast_they_come_each_is_answered_once_in_its_order() -> None:
+    async def main() -> None:
+        batches: list[list[int]] = []
+
+        def answer(items: list[int]) -> list[int]:
+            batches.append(items)
+            return items
+
+        commits: GroupCommit[int, int] = GroupCommit(answer, queue_max=10_000)
+        told: list[int | Exception] = []
+        generator = random.Random(7)
+        handed = 0
+        while handed < 20_000:
+            for _ in range(generator.choice((1, 1, 2, 50))):
+                commits.hand(handed, told.append)
+                handed += 1
+            # Sometimes the thread that commits has gone to sleep by then.
+            await asyncio.sleep(generator.choice((0, 0, 0, 0.0005)))
+        async with asyncio.timeout(10):
+            await commits.close()
+        assert told == [*range(handed)]
+        assert [item for batch in batches for item in batch] == told
+        assert all(batches)
 
     asyncio.run(main())

@@ -1,13 +1,19 @@
 """Guessing keys is slowed down; a server of its own, because the whole address has to wait."""
 
 import time
+import traceback
 from pathlib import Path
 
 import httpx
 import pytest
 
 from meterbook.domain.networks import networks
+from meterbook.intake.group_commit import GroupCommit
+from meterbook.intake.packet_fields import PacketLimits
+from meterbook.intake.packets import PacketDoor
+from meterbook.intake.recorder import Arrival, KeyRefused, Stored
 from meterbook.intake.senders import REFUSALS_PER_MINUTE_MAX, Senders
+from meterbook.problems import Answer
 from servers import running_server
 
 PACKET = {"id": 1, "timestamp": "2025-02-08T00:31:00Z", "reading_kWh": 5.5}
@@ -44,3 +50,20 @@ def test_behind_a_trusted_proxy_only_the_guesser_has_to_wait(
 def _through_proxy(address: str) -> dict[str, object]:
     headers = [(b"x-forwarded-for", f"203.0.113.9, {address}".encode())]
     return {"client": ("10.0.0.1", 1), "headers": headers}
+
+
+def test_a_connection_that_is_refused_again_and_again_takes_no_more_memory() -> None:
+    commits: GroupCommit[Arrival, Stored | KeyRefused] = GroupCommit(_refuse_all, queue_max=1)
+    door = PacketDoor(commits, senders=Senders(()), limits=PacketLimits())
+    sender = door.sender_of({"client": ("192.0.2.7", 1), "headers": []}, {})
+    answers: list[Answer] = []
+    lengths = []
+    for _ in range(5):
+        door.take(sender, b"{}", answers.append)
+        lengths.append(len(traceback.extract_tb(sender.refusal.__traceback__)))  # type: ignore[union-attr]
+    assert [answer.status for answer in answers] == [401] * 5
+    assert len({*lengths}) == 1
+
+
+def _refuse_all(_arrivals: list[Arrival]) -> list[Stored | KeyRefused]:
+    raise AssertionError

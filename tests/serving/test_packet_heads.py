@@ -34,23 +34,21 @@ class Lane:
         """Never."""
         return False
 
-    def take(
-        self,
-        scope: dict[str, Any],
-        headers: dict[bytes, bytes],
-        body: bytes,
-        answer: Callable[[Answer], None],
-    ) -> None:
-        """Remember the packet."""
+    def sender_of(self, scope: dict[str, Any], headers: dict[bytes, bytes]) -> dict[str, Any]:
+        """Return what says who sends."""
         assert headers == dict(scope["headers"])
-        self.taken.append((scope["client"], (*scope["headers"],), body))
+        return scope
+
+    def take(self, sender: dict[str, Any], body: bytes, answer: Callable[[Answer], None]) -> None:
+        """Remember the packet."""
+        self.taken.append((sender["client"], (*sender["headers"],), body))
         self.unanswered.append(answer)
 
     def answer_one(self) -> None:
         """Answer the packet that has waited longest, with its own body."""
         if self.unanswered:
             number = len(self.taken) - len(self.unanswered)
-            self.unanswered.pop(0)(Answer(201, [(b"x", b"y")], self.taken[number][2]))
+            self.unanswered.pop(0)(Answer(201, ((b"x", b"y"),), self.taken[number][2]))
 
 
 class Wire(asyncio.Transport):

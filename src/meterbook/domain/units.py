@@ -23,7 +23,7 @@ def kwh_to_wh(energy_kwh: Decimal) -> int:
     """
     if not energy_kwh.is_finite() or (energy_kwh and energy_kwh.adjusted() >= _DIGITS_MAX - 3):
         raise ValueError("must be a finite number")
-    return int(energy_kwh.quantize(_WH_IN_KWH, rounding=ROUND_HALF_EVEN).scaleb(3))
+    return int(energy_kwh.quantize(_WH_IN_KWH, ROUND_HALF_EVEN).scaleb(3))
 
 
 def kwh_column_to_wh(energy_kwh: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

@@ -8,9 +8,10 @@ thousands of times a second: no framework, no second look at what is right, and 
 
 import time
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
+import msgspec
 import structlog
 
 from meterbook.domain.local_days import utc_text
@@ -41,7 +42,7 @@ BODY_BYTES_MAX = 16_384  # a packet has 80; room for what a meter may add
 RETRY_AFTER_S = 5
 
 _log = structlog.get_logger()
-_HEADERS = [(b"content-type", b"application/json")]
+_HEADERS = ((b"content-type", b"application/json"),)
 
 
 class _MustWaitError(Exception):
@@ -50,6 +51,16 @@ class _MustWaitError(Exception):
     def __init__(self, wait_s: int) -> None:
         super().__init__(wait_s)
         self.wait_s = wait_s
+
+
+class Sender(msgspec.Struct, frozen=True):
+    """Who sends packets with certain headers from a certain address."""
+
+    scope: dict[str, Any]
+    key_hash: str | None = None
+    """SHA-256 of the key; None: none is needed."""
+    refusal: KeyRequiredError | MediaTypeError | None = None
+    """Why no packet of theirs is taken."""
 
 
 class PacketDoor:
@@ -79,44 +90,48 @@ class PacketDoor:
             return
         headers = dict(scope["headers"])
         try:
-            self._require_patience(scope)
-            key_hash = self._key_hash(scope, headers)
+            sender = self.sender_of(scope, headers)
             body = await read_body(headers, receive, bytes_max=BODY_BYTES_MAX)
-            arrival = self._arrival(key_hash, body)
+            arrival = self._arrival(sender, body)
             answer = self._answer(scope, arrival, await self._commits.add(arrival))
         except Exception as error:  # noqa: BLE001 each has its answer
             answer = self._refusal(scope, error)
         await send_answer(send, answer)
 
-    def take(
-        self,
-        scope: dict[str, Any],
-        headers: dict[bytes, bytes],
-        body: bytes,
-        answer: Callable[[Answer], None],
-    ) -> None:
+    def sender_of(self, scope: dict[str, Any], headers: Mapping[bytes, bytes]) -> Sender:
+        """Return who sends a packet with these headers; it holds for all packets with them."""
+        try:
+            key_hash = self._senders.key_hash_of(scope, headers)
+            require_json(headers)
+        except (KeyRequiredError, MediaTypeError) as error:
+            return Sender(scope, refusal=error)
+        return Sender(scope, key_hash)
+
+    def take(self, sender: Sender, body: bytes, answer: Callable[[Answer], None]) -> None:
         """Call `answer` once, when the packet is on disk or refused: the lane's way."""
         try:
-            self._require_patience(scope)
-            arrival = self._arrival(self._key_hash(scope, headers), body)
-            self._commits.hand(
-                arrival, lambda recorded: answer(self._answer(scope, arrival, recorded))
-            )
+            arrival = self._arrival(sender, body)
+            self._commits.hand(arrival, partial(self._tell, sender, arrival, answer))
         except Exception as error:  # noqa: BLE001 each has its answer
-            answer(self._refusal(scope, error))
+            answer(self._refusal(sender.scope, error))
 
-    def _require_patience(self, scope: dict[str, Any]) -> None:
-        wait_s = self._senders.must_wait_s(scope, now=time.time())
+    def _tell(
+        self,
+        sender: Sender,
+        arrival: Arrival,
+        answer: Callable[[Answer], None],
+        recorded: Stored | KeyRefused | Exception,
+    ) -> None:
+        answer(self._answer(sender.scope, arrival, recorded))
+
+    def _arrival(self, sender: Sender, body: bytes) -> Arrival:
+        now = time.time()
+        wait_s = self._senders.must_wait_s(sender.scope, now=now)
         if wait_s:
             raise _MustWaitError(wait_s)
-
-    def _key_hash(self, scope: dict[str, Any], headers: Mapping[bytes, bytes]) -> str | None:
-        key_hash = self._senders.key_hash_of(scope, headers)
-        require_json(headers)
-        return key_hash
-
-    def _arrival(self, key_hash: str | None, body: bytes) -> Arrival:
-        return Arrival(decode_packet(body, now=int(time.time()), limits=self._limits), key_hash)
+        if sender.refusal is not None:
+            raise sender.refusal.with_traceback(None)  # where it was raised before is no news
+        return Arrival(decode_packet(body, now=int(now), limits=self._limits), sender.key_hash)
 
     def _answer(
         self, scope: dict[str, Any], arrival: Arrival, recorded: Stored | KeyRefused | Exception

@@ -118,25 +118,26 @@ class PacketRecorder:
             return self._received_at_ms
 
     def _record_new(self, arrivals: Sequence[Arrival], received_at_ms: int) -> list[Answer]:
-        rows = []
-        answers: list[Answer] = []
-        for arrival in arrivals:
-            packet = arrival.packet
-            starts_at = packet_starts_at(packet.stamp, grid_offset_s=self._grid_offset_s)
-            rows.append((packet.meter_id, starts_at, packet.energy_wh, arrival.key_hash))
-            answers.append(Stored(starts_at, Recorded.NEW))
+        offset_s = self._grid_offset_s
+        starts = [packet_starts_at(each.packet.stamp, grid_offset_s=offset_s) for each in arrivals]
+        rows = [
+            (each.packet.meter_id, starts_at, each.packet.energy_wh, each.key_hash)
+            for each, starts_at in zip(arrivals, starts, strict=True)
+        ]
         try:
             stored = daybook.record_new_packets(
                 self._database,
                 rows,
-                grid_offset_s=self._grid_offset_s,
+                grid_offset_s=offset_s,
                 received_at_ms=received_at_ms,
             )
         except sa.exc.DBAPIError as error:
             if not is_conflict(error):
                 raise
             return []
-        return answers if stored == len(rows) else []
+        if stored < len(rows):
+            return []
+        return [Stored(starts_at, Recorded.NEW) for starts_at in starts]
 
     def _record_with_care(self, arrivals: Sequence[Arrival], received_at_ms: int) -> list[Answer]:
         for _ in range(_TRIES_MAX - 1):

@@ -18,19 +18,20 @@ second ends those that stand still.
 """
 
 from collections.abc import Callable, Sized
-from functools import cache, lru_cache
+from functools import cache, partial
 from typing import Any, Protocol
 
 import httptools
+import msgspec
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
     HttpToolsProtocol,
     RequestResponseCycle,
 )
 
 from meterbook.intake.modbus.open_files import open_files_max
 from meterbook.problems import Answer, problem, problem_answer
+from meterbook.serving.answer_heads import AnswerHeads
 from meterbook.serving.packet_heads import Head, PacketHeads
 from meterbook.serving.plain_heads import plain_head
 
@@ -44,6 +45,7 @@ BODY_AHEAD_MAX = (
 )  # that the application has not taken yet; uvicorn's 64 KiB make a file slow
 HEAD_BYTES_MAX = 65_536  # of a request's line and headers, cookies included
 HEADS = PacketHeads()  # of this process
+ANSWER_HEADS = AnswerHeads()
 
 
 @cache
@@ -60,18 +62,15 @@ class PacketLane(Protocol):
     body_s_max: float
     """How long a body may take."""
 
-    def take(
-        self,
-        scope: dict[str, Any],
-        headers: dict[bytes, bytes],
-        body: bytes,
-        answer: Callable[[Answer], None],
-    ) -> None:
+    def sender_of(self, scope: dict[str, Any], headers: dict[bytes, bytes]) -> Any:
         """
-        Call `answer` once, when the packet is on disk or refused.
+        Return who sends a packet with these headers; it holds for all that follow with them.
 
         :param scope: of ASGI's only `client` and `headers`.
         """
+
+    def take(self, sender: Any, body: bytes, answer: Callable[[Answer], None]) -> None:
+        """Call `answer` once, when the packet is on disk or refused."""
 
     def is_closing(self) -> bool:
         """Say whether connections shall end with their answer."""
@@ -91,18 +90,16 @@ class QuestionLane(Protocol):
         """Say whether connections shall end with their answer."""
 
 
-class _Request:
+class _Request(msgspec.Struct, gc=False):
     """A packet's request; stands where uvicorn looks whether a request is being answered."""
 
-    __slots__ = ("body", "disconnected", "head", "keep_alive", "response_complete", "until")
-
-    def __init__(self, head: Head, *, until: float) -> None:
-        self.head = head
-        self.keep_alive = head.keep_alive  # a server that ends says no to it
-        self.until = until
-        self.body: list[bytes] = []
-        self.disconnected = False
-        self.response_complete = False
+    head: Head
+    keep_alive: bool
+    """As its head says; a server that ends says no to it."""
+    until: float = 0.0
+    body: list[bytes] = []
+    disconnected: bool = False
+    response_complete: bool = False
 
     @property
     def message_event(self) -> "_Request":
@@ -133,6 +130,9 @@ class Connection(HttpToolsProtocol):
         self._lane: PacketLane | None = getattr(self.app, "packet_lane", None)
         self._questions: QuestionLane | None = getattr(self.app, "question_lane", None)
         self._packet: _Request | None = None
+        self._head: Head | None = None
+        """Of the last packet; and who sent it."""
+        self._sender: Any = None
         self._is_in_head = True
         self._is_between = True
         self._head_bytes = 0
@@ -295,14 +295,17 @@ class Connection(HttpToolsProtocol):
             return False
         head, body = found
         self._unset_keepalive_if_required()
-        packet = _Request(head, until=0)
+        packet = _Request(head, head.keep_alive)
         self.cycle = packet  # type: ignore[assignment]
         self._hand_over(lane, packet, body)
         return True
 
     def _hand_over(self, lane: PacketLane, packet: _Request, body: bytes) -> None:
-        scope = {"client": self.client, "headers": packet.head.written}
-        lane.take(scope, packet.head.headers, body, self._answered(packet))
+        head = packet.head
+        if head is not self._head:
+            scope = {"client": self.client, "headers": head.written}
+            self._head, self._sender = head, lane.sender_of(scope, head.headers)
+        lane.take(self._sender, body, partial(self._answer, packet))
 
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
@@ -324,22 +327,19 @@ class Connection(HttpToolsProtocol):
             return None
         keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
         head = Head(headers, self.headers, int(length), keep_alive)
-        return _Request(head, until=self.loop.time() + lane.body_s_max)
+        return _Request(head, head.keep_alive, until=self.loop.time() + lane.body_s_max)
 
-    def _answered(self, packet: _Request) -> Callable[[Answer], None]:
-        def answer(written: Answer) -> None:
-            packet.response_complete = True
-            if self.transport.is_closing():
-                return
-            closes = not packet.keep_alive or (self._lane is not None and self._lane.is_closing())
-            self._write(written, closes=closes)
-            self._silent_since = self.loop.time()
-            if closes:
-                self.transport.close()
-            elif self.pipeline:
-                self.on_response_complete()
-
-        return answer
+    def _answer(self, packet: _Request, written: Answer) -> None:
+        packet.response_complete = True
+        if self.transport.is_closing():
+            return
+        closes = not packet.keep_alive or (self._lane is not None and self._lane.is_closing())
+        self._write(written, closes=closes)
+        self._silent_since = self.loop.time()
+        if closes:
+            self.transport.close()
+        elif self.pipeline:
+            self.on_response_complete()
 
     def _told(
         self, cycle: RequestResponseCycle, app: Any, lane: QuestionLane
@@ -386,14 +386,6 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def _write(self, written: Answer, *, closes: bool) -> None:
-        headers = (*self.server_state.default_headers, *written.headers)
-        if closes:
-            headers = (*headers, (b"connection", b"close"))
-        length = b"%d\r\n\r\n" % len(written.body)
-        self.transport.write(_head_before_length(written.status, headers) + length + written.body)
-
-
-@lru_cache(maxsize=64)  # for a second they are nearly all the same
-def _head_before_length(status: int, headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
-    lines = [b"%b: %b\r\n" % header for header in headers]
-    return b"".join([STATUS_LINE[status], *lines, b"content-length: "])
+        always = self.server_state.default_headers
+        head = ANSWER_HEADS.before_length(always, written.status, written.headers, closes)
+        self.transport.write(b"%b%d\r\n\r\n%b" % (head, len(written.body), written.body))
