@@ -147,9 +147,10 @@ class Gathering(Generic[Item, Result]):
         self._unanswered -= len(told)
         if not self._unanswered:
             self._is_idle.set()
-        for number, then in enumerate(told):
+        each = [results] * len(told) if isinstance(results, Exception) else results
+        for then, result in zip(told, each, strict=True):
             try:
-                then(results if isinstance(results, Exception) else results[number])
+                then(result)
             except Exception as error:  # noqa: BLE001 one that fails must not silence the others
                 what = {"message": "an answer was not given", "exception": error}
                 loop.call_exception_handler(what)

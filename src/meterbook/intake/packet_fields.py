@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
@@ -43,12 +44,13 @@ class PacketFieldsError(ValueError):
         self.errors = errors
 
 
-class _Fields(msgspec.Struct):
+class _Fields(msgspec.Struct, gc=False):
     id: int | str
-    timestamp: Annotated[datetime, msgspec.Meta(tz=True)]
+    timestamp: str
     reading_kWh: Decimal  # noqa: N815 the wire's name
 
 
+_Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 _decode_fields = msgspec.json.Decoder(_Fields).decode
 _decode_anything = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
 
@@ -62,7 +64,7 @@ def decode_packet(body: bytes, *, now: int, limits: PacketLimits) -> Packet:
     try:
         fields = _decode_fields(body)
         energy_wh = kwh_to_wh(fields.reading_kWh)
-        stamp = int(fields.timestamp.timestamp() // 1)
+        stamp = _usual_stamp(fields.timestamp)
         number = meter_id(fields.id)
     except (msgspec.MsgspecError, ValueError, OverflowError, UnicodeDecodeError):
         return examine_packet(_anything(body), now=now, limits=limits)
@@ -117,6 +119,11 @@ def stamp_of(written: str) -> int:
     if stamp < 0:
         raise ValueError("is before 1970: the meter's clock is not set")
     return stamp
+
+
+@lru_cache(maxsize=1024)  # many meters speak in the same second
+def _usual_stamp(written: str) -> int:
+    return int(msgspec.convert(written, _Instant).timestamp() // 1)
 
 
 def _anything(body: bytes) -> dict[str, Any]:
