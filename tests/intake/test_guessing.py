@@ -1,8 +1,10 @@
 """Guessing keys is slowed down; a server of its own, because the whole address has to wait."""
 
+import asyncio
 import time
 import traceback
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -52,9 +54,32 @@ def _through_proxy(address: str) -> dict[str, object]:
     return {"client": ("10.0.0.1", 1), "headers": headers}
 
 
+@pytest.mark.parametrize(
+    ("address", "headers", "status"),
+    [
+        ("192.0.2.7", [], 401),
+        ("192.0.2.7", [(b"authorization", b"Basic eDp5")], 401),
+        ("127.0.0.1", [(b"content-type", b"text/plain")], 415),
+    ],
+)
+def test_who_may_not_send_is_told_before_the_body_is_read(
+    address: str, headers: list[tuple[bytes, bytes]], status: int
+) -> None:
+    async def receive() -> Any:
+        raise AssertionError
+
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"method": "POST", "client": (address, 1), "headers": headers}
+    asyncio.run(_door()(scope, receive, send))
+    assert sent[0]["status"] == status
+
+
 def test_a_connection_that_is_refused_again_and_again_takes_no_more_memory() -> None:
-    commits: GroupCommit[Arrival, Stored | KeyRefused] = GroupCommit(_refuse_all, queue_max=1)
-    door = PacketDoor(commits, senders=Senders(()), limits=PacketLimits())
+    door = _door()
     sender = door.sender_of({"client": ("192.0.2.7", 1), "headers": []}, {})
     answers: list[Answer] = []
     lengths = []
@@ -63,6 +88,12 @@ def test_a_connection_that_is_refused_again_and_again_takes_no_more_memory() -> 
         lengths.append(len(traceback.extract_tb(sender.refusal.__traceback__)))  # type: ignore[union-attr]
     assert [answer.status for answer in answers] == [401] * 5
     assert len({*lengths}) == 1
+
+
+def _door() -> PacketDoor:
+    commits: GroupCommit[Arrival, Stored | KeyRefused] = GroupCommit(_refuse_all, queue_max=1)
+    senders = Senders(networks("127.0.0.0/8"))
+    return PacketDoor(commits, senders=senders, limits=PacketLimits())
 
 
 def _refuse_all(_arrivals: list[Arrival]) -> list[Stored | KeyRefused]:

@@ -91,8 +91,9 @@ class PacketDoor:
         headers = dict(scope["headers"])
         try:
             sender = self.sender_of(scope, headers)
+            self._require_welcome(sender, now=time.time())
             body = await read_body(headers, receive, bytes_max=BODY_BYTES_MAX)
-            arrival = self._arrival(sender, body)
+            arrival = self._arrival(sender, body, now=time.time())
             answer = self._answer(scope, arrival, await self._commits.add(arrival))
         except Exception as error:  # noqa: BLE001 each has its answer
             answer = self._refusal(scope, error)
@@ -110,7 +111,9 @@ class PacketDoor:
     def take(self, sender: Sender, body: bytes, answer: Callable[[Answer], None]) -> None:
         """Call `answer` once, when the packet is on disk or refused: the lane's way."""
         try:
-            arrival = self._arrival(sender, body)
+            now = time.time()
+            self._require_welcome(sender, now=now)
+            arrival = self._arrival(sender, body, now=now)
             self._commits.hand(arrival, partial(self._tell, sender, arrival, answer))
         except Exception as error:  # noqa: BLE001 each has its answer
             answer(self._refusal(sender.scope, error))
@@ -124,13 +127,14 @@ class PacketDoor:
     ) -> None:
         answer(self._answer(sender.scope, arrival, recorded))
 
-    def _arrival(self, sender: Sender, body: bytes) -> Arrival:
-        now = time.time()
+    def _require_welcome(self, sender: Sender, *, now: float) -> None:
         wait_s = self._senders.must_wait_s(sender.scope, now=now)
         if wait_s:
             raise _MustWaitError(wait_s)
         if sender.refusal is not None:
             raise sender.refusal.with_traceback(None)  # where it was raised before is no news
+
+    def _arrival(self, sender: Sender, body: bytes, *, now: float) -> Arrival:
         return Arrival(decode_packet(body, now=int(now), limits=self._limits), sender.key_hash)
 
     def _answer(
