@@ -1,4 +1,8 @@
-"""Closes a day and kills itself at a chunk boundary: just before a commit, or just after it."""
+"""
+Closes a day and kills itself at a chunk boundary: just before a commit, or just after it.
+
+Writes after each commit how many channels are done.
+"""
 
 import os
 import signal
@@ -31,6 +35,8 @@ def close_until_killed(
             die()
 
     def after_chunk(done: int) -> None:
+        sys.stdout.write(f"{done}\n")
+        sys.stdout.flush()
         if moment == "after" and done >= chunk * channels:
             die()
 
